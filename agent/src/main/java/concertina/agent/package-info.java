@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.agent;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.api;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.artifacts;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.identity;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.model;
+
+import org.jspecify.annotations.NullMarked;

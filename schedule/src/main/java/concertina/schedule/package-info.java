@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.schedule;
+
+import org.jspecify.annotations.NullMarked;

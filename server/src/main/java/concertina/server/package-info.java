@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.server;
+
+import org.jspecify.annotations.NullMarked;

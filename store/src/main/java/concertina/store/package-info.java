@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.store;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,70 @@
+package concertina.train;
+
+import concertina.model.AgentId;
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.model.JobState;
+import concertina.model.SlotId;
+import concertina.model.UserName;
+import java.time.Instant;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A job as it looked at one moment.
+ *
+ * @param reason the scheduler's or the engine's latest sentence about this job: why it waits, holds what it holds, or ended
+ * @param logicalWorkers micro-batches per step; the submitted maximum until the script said less
+ * @param generation number of the running generation, 0 before the first
+ * @param steps steps the whole job has, 0 when unknown
+ * @param model path of the final model below RESULT_DIR, empty before
+ * @param weightsSha256 digest of the final weights, empty before
+ */
+public record JobView(
+        JobId id,
+        UserName creator,
+        JobSpec spec,
+        boolean hasCode,
+        JobState state,
+        String reason,
+        Instant submittedAt,
+        @Nullable Instant startedAt,
+        @Nullable Instant endedAt,
+        List<WorkerView> workers,
+        int logicalWorkers,
+        int slotsHeld,
+        int generation,
+        long epoch,
+        long step,
+        long steps,
+        @Nullable Double loss,
+        @Nullable Double accuracy,
+        @Nullable Double testLoss,
+        @Nullable Double testAccuracy,
+        String model,
+        String weightsSha256,
+        List<Switch> switches) {
+
+    /** A worker, living or gone, in order of ordinal. */
+    public record WorkerView(
+            int ordinal,
+            AgentId agent,
+            String host,
+            List<SlotId> slots,
+            String logFolder,
+            boolean alive,
+            long processId,
+            @Nullable Instant startedAt,
+            @Nullable Instant endedAt,
+            @Nullable Integer exitCode,
+            @Nullable Integer signal) {}
+
+    /**
+     * One activated generation.
+     *
+     * @param step steps completed before it
+     * @param pauseMillis longest pause a member reported, from the end of the last step before to the start of the first
+     *     after
+     */
+    public record Switch(int generation, long step, int members, double pauseMillis, String reason, Instant at) {}
+}

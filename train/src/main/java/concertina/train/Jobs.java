@@ -1,0 +1,40 @@
+package concertina.train;
+
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.model.UserName;
+import java.util.List;
+import java.util.Optional;
+
+/** What the HTTP layer may ask about jobs. Thread-safe; every change is durable when the call returns. */
+public interface Jobs {
+    /**
+     * Reserves the id for a job about to be submitted, so that its files can be laid down first. An id that is never
+     * submitted is simply skipped.
+     */
+    JobId nextId();
+
+    /**
+     * Accepts a job. Throws QUOTA_EXCEEDED when the user has too many unfinished jobs.
+     *
+     * @param hasCode whether code was uploaded
+     */
+    JobView submit(JobId id, UserName creator, JobSpec spec, boolean hasCode);
+
+    /** Throws QUOTA_EXCEEDED if the user could not submit one more job now; cheap, for use before reading an upload. */
+    void checkQuota(UserName creator);
+
+    Optional<JobView> find(JobId id);
+
+    /** All jobs that were not deleted, oldest first. */
+    List<JobView> list();
+
+    /** Ends the job as KILLED; no effect on a job that has ended. Throws UNKNOWN_TASK. */
+    void stop(JobId id, UserName by);
+
+    /** Stops the job if needed and forgets it; its files may be removed when this returns. Throws UNKNOWN_TASK. */
+    void delete(JobId id, UserName by);
+
+    /** Agents and slots as they are now. */
+    ClusterStatus cluster();
+}

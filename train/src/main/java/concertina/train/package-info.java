@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.train;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package concertina.wire;
+
+import org.jspecify.annotations.NullMarked;
