@@ -13,6 +13,7 @@ import java.util.List;
  * @param priority higher goes first
  * @param gpu whether only GPU slots will do
  * @param slotsPerWorker slots of each worker, all on one agent
+ * @param resizedAt when its number of workers last changed; the submission when it never did
  * @param held its workers in rank order
  */
 public record Demand(
@@ -21,21 +22,52 @@ public record Demand(
         String consumer,
         int priority,
         Instant submittedAt,
+        Instant resizedAt,
         boolean gpu,
         int slotsPerWorker,
         Shape shape,
         List<Holding> held) {
     public Demand {
+        if (slotsPerWorker < 1) {
+            throw new IllegalArgumentException(
+                    "slotsPerWorker of " + job + " must be at least 1, not " + slotsPerWorker);
+        }
         held = List.copyOf(held);
+    }
+
+    /** A demand whose size counts as settled since its submission. */
+    public Demand(
+            JobId job,
+            UserName creator,
+            String consumer,
+            int priority,
+            Instant submittedAt,
+            boolean gpu,
+            int slotsPerWorker,
+            Shape shape,
+            List<Holding> held) {
+        this(job, creator, consumer, priority, submittedAt, submittedAt, gpu, slotsPerWorker, shape, held);
     }
 
     /** How many workers a job can use. */
     public sealed interface Shape {
         /** Exactly this many, started together or not at all, never taken back. */
-        record Rigid(int workers) implements Shape {}
+        record Rigid(int workers) implements Shape {
+            public Rigid {
+                if (workers < 1) {
+                    throw new IllegalArgumentException("workers must be at least 1, not " + workers);
+                }
+            }
+        }
 
         /** Any number from 1 to this; only those that lower ceil(V/W) make it faster. */
-        record Elastic(int logicalWorkers) implements Shape {}
+        record Elastic(int logicalWorkers) implements Shape {
+            public Elastic {
+                if (logicalWorkers < 1) {
+                    throw new IllegalArgumentException("logicalWorkers must be at least 1, not " + logicalWorkers);
+                }
+            }
+        }
     }
 
     /**
