@@ -1,0 +1,1 @@
+"""Concertina inside a worker: elastic runtime and process supervision."""
