@@ -1,0 +1,90 @@
+package concertina.server;
+
+import concertina.model.ConcertinaException;
+import java.nio.file.Path;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Everything a platform owner may choose, checked. A component's name in kebab-case is its key in the YAML file; its
+ * environment variable is that in capitals with underscores after {@code CONCERTINA_}. docs/configuration.md describes
+ * every key, and a test holds the two together.
+ */
+public record Configuration(
+        String listenAddress,
+        int httpsPort,
+        @Nullable Integer httpPort,
+        @Nullable Path certificateFile,
+        @Nullable Path privateKeyFile,
+        List<String> certificateNames,
+        String administrator,
+        int tokenLifeMinutes,
+        String namespace,
+        @Nullable Path resultsFolder,
+        @Nullable Path dataFolder,
+        @Nullable Path sharedFolder,
+        int uploadLimitMegabytes,
+        int unfinishedJobsLimit,
+        int settleSeconds,
+        String logLevel) {
+
+    private static final List<String> LOG_LEVELS = List.of("error", "warn", "info", "debug");
+
+    /** What holds where nothing was written. */
+    public static final Configuration DEFAULT = new Configuration(
+            "127.0.0.1",
+            9443,
+            null,
+            null,
+            null,
+            List.of(),
+            "admin",
+            720,
+            "concertina",
+            null,
+            null,
+            null,
+            4096,
+            1000,
+            0,
+            "info");
+
+    public Configuration {
+        certificateNames = List.copyOf(certificateNames);
+        within("https-port", httpsPort, 0, 65_535);
+        if (httpPort != null) {
+            within("http-port", httpPort, 0, 65_535);
+        }
+        within("token-life-minutes", tokenLifeMinutes, 1, 525_600);
+        within("upload-limit-megabytes", uploadLimitMegabytes, 1, 1_048_576);
+        within("unfinished-jobs-limit", unfinishedJobsLimit, 1, 1_000_000);
+        within("settle-seconds", settleSeconds, 0, 86_400);
+        if (listenAddress.isBlank()) {
+            throw ConcertinaException.invalid(
+                    "listen-address", listenAddress, "an address of this machine, or 0.0.0.0");
+        }
+        if (!administrator.matches("[A-Za-z0-9._@-]{1,64}")) {
+            throw ConcertinaException.invalid(
+                    "administrator", administrator, "1 to 64 letters, digits and the characters . _ @ -");
+        }
+        if (!namespace.matches("[a-z]([a-z0-9-]{0,30}[a-z0-9])?")) {
+            throw ConcertinaException.invalid(
+                    "namespace", namespace, "1 to 32 lower-case letters, digits and hyphens, a letter first");
+        }
+        if (!LOG_LEVELS.contains(logLevel)) {
+            throw ConcertinaException.invalid("log-level", logLevel, String.join(", ", LOG_LEVELS));
+        }
+        if ((certificateFile == null) != (privateKeyFile == null)) {
+            throw ConcertinaException.invalid(
+                    certificateFile == null ? "certificate-file" : "private-key-file",
+                    "",
+                    "a PEM file, because certificate-file and private-key-file go together");
+        }
+    }
+
+    private static void within(String key, int value, int least, int most) {
+        if (value < least || value > most) {
+            throw ConcertinaException.invalid(key, Integer.toString(value), least + " to " + most);
+        }
+    }
+}
