@@ -1,0 +1,85 @@
+"""What both sides of the rescale benchmark share: when is a job settled, and what did an event do to it."""
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+
+from measured import tracing
+
+LIMIT_SECONDS = 120
+SETTLED_STEPS = 25
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A job that has done many steps in a row with the same processes.
+
+    :param at: when that was seen
+    :param workers: process ids, in the order in which they first completed a step
+    """
+
+    at: float
+    workers: list
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an event did to the training.
+
+    :param pause_ms: longest time in which no process completed a step, less the time of one ordinary step
+    :param repeated: steps that were completed again
+    :param until_settled_ms: from the event until the job ran at its new size
+    :param step_ms: an ordinary step after the event
+    """
+
+    pause_ms: float
+    repeated: int
+    until_settled_ms: float
+    step_ms: float
+
+
+def settled(folder, size, since):
+    """Waits until the last steps were completed by exactly `size` processes, all after a moment; raises TimeoutError after a limit."""
+    limit = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < limit:
+        records = tracing.read(folder)
+        last = [record for record in records if record[0] > since][-SETTLED_STEPS * size :]
+        counts = {}
+        for _, _, worker in last:
+            counts[worker] = counts.get(worker, 0) + 1
+        if len(last) == SETTLED_STEPS * size and len(counts) == size and min(counts.values()) >= SETTLED_STEPS - 2:
+            first = {}
+            for at, _, worker in records:
+                first.setdefault(worker, at)
+            return Settled(time.monotonic(), sorted(counts, key=first.__getitem__))
+        time.sleep(0.05)
+    raise TimeoutError(f"no {size} processes trained together within {LIMIT_SECONDS} s, see {os.path.dirname(folder)}")
+
+
+def window(folder, since, until):
+    """Measures the time from an event until the job was settled again.
+
+    :param since: moment of the event
+    :param until: the job as it settled
+    """
+    records = [record for record in tracing.read(folder) if record[0] <= until.at]
+    before = [record for record in records if record[0] <= since]
+    inside = before[-1:] + [record for record in records if record[0] > since]
+    ends = [at for at, _, _ in inside]
+    gap, resumed = max((later - earlier, later) for earlier, later in zip(ends, ends[1:]))
+    ordinary = ordinary_step(records, until.workers[0])
+    before_gap = max(step for at, step, _ in records if at < resumed)
+    highest, repeated = max(step for _, step, _ in before), set()
+    for at, step, _ in inside:
+        if step < highest or (step == before_gap and at >= resumed):
+            repeated.add(step)
+        highest = max(highest, step)
+    first_settled = records[-SETTLED_STEPS * len(until.workers)][0]
+    return Measured(1000 * max(0.0, gap - ordinary), len(repeated), 1000 * max(0.0, first_settled - since), 1000 * ordinary)
+
+
+def ordinary_step(records, worker):
+    """Median time from one completed step to the next, in seconds, of a worker's latest steps."""
+    ends = [at for at, _, process in records if process == worker][-SETTLED_STEPS:]
+    return statistics.median(later - earlier for earlier, later in zip(ends, ends[1:]))
