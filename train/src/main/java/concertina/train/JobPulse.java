@@ -1,0 +1,103 @@
+package concertina.train;
+
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Soft state of one job: what workers said last and what waits for an answer. Lost with the server and told again by the agents
+ * when they join. Not thread-safe; guarded by the trainer's lock.
+ */
+final class JobPulse {
+    /** When this server began to listen: no answer can be late before. */
+    final Instant since;
+
+    String reason;
+
+    /** Members of the pending generation whose connections stand. */
+    final Set<Integer> formed = new HashSet<>();
+
+    /** Completed steps of those who answered the present break. */
+    final Map<Integer, Long> stepsAtBreak = new HashMap<>();
+
+    /** Pauses reported for the running generation. */
+    final Map<Integer, Double> pauses = new HashMap<>();
+
+    /** Workers that were told to stop in their agent's present session. */
+    final Set<Integer> stopSent = new HashSet<>();
+
+    /** Last error line of each worker whose script raised. */
+    final Map<Integer, String> errors = new HashMap<>();
+
+    /** After generations that could not form: not before this moment again. */
+    Instant retryAt;
+
+    int unformed;
+    long epoch;
+    long step = -1;
+    long steps;
+
+    @Nullable Double loss;
+
+    @Nullable Double accuracy;
+
+    JobPulse(Instant since, String reason) {
+        this.since = since;
+        this.reason = reason;
+        retryAt = since;
+    }
+
+    /** Forgets what an event has made meaningless. */
+    void follow(JobEvent event, Instant at) {
+        switch (event) {
+            case JobEvent.GenerationProposed _ -> {
+                formed.clear();
+                stepsAtBreak.clear();
+            }
+            case JobEvent.GenerationActivated active -> {
+                formed.clear();
+                pauses.clear();
+                unformed = 0;
+                step = Math.max(step, active.step());
+            }
+            case JobEvent.GenerationsBroken _ -> {
+                formed.clear();
+                stepsAtBreak.clear();
+            }
+            case JobEvent.GenerationsDissolved _ -> {
+                stepsAtBreak.clear();
+                step = -1;
+                epoch = 0;
+            }
+            case JobEvent.Progressed progressed -> {
+                epoch = progressed.epoch();
+                step = Math.max(step, progressed.step());
+                steps = progressed.steps();
+                loss = progressed.loss();
+                accuracy = progressed.accuracy();
+            }
+            case JobEvent.GenerationAbandoned _ -> {
+                formed.clear();
+                retryAt = at.plusSeconds((1L << Math.min(unformed, 5)) - 1);
+                unformed++;
+            }
+            case JobEvent.Submitted _,
+                    JobEvent.SecretChosen _,
+                    JobEvent.WorkerAssigned _,
+                    JobEvent.WorkerStarted _,
+                    JobEvent.WorkerPrepared _,
+                    JobEvent.WorkerLeaving _,
+                    JobEvent.WorkerLeft _,
+                    JobEvent.WorkerEnded _,
+                    JobEvent.WorkerShipped _,
+                    JobEvent.GenerationCommitted _,
+                    JobEvent.SwitchMeasured _,
+                    JobEvent.WorkerDone _,
+                    JobEvent.Ending _,
+                    JobEvent.Ended _ -> {}
+        }
+    }
+}

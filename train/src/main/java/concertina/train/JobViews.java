@@ -1,0 +1,76 @@
+package concertina.train;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Puts durable and soft state of a job together into what callers see. Pure; the secret never gets here. */
+final class JobViews {
+    private JobViews() {}
+
+    static JobView of(JobLife job, JobPulse pulse) {
+        JobEvent.WorkerDone done = job.done;
+        return new JobView(
+                job.id,
+                job.creator,
+                job.spec,
+                job.hasCode,
+                job.state(),
+                job.ended == null ? pulse.reason : job.ended.reason(),
+                job.submittedAt,
+                job.startedAt,
+                job.endedAt,
+                job.workers.values().stream().map(JobViews::worker).toList(),
+                job.logicalWorkers,
+                job.workers.values().stream()
+                        .filter(Worker::living)
+                        .mapToInt(worker -> worker.slots.size())
+                        .sum(),
+                job.activated,
+                pulse.epoch,
+                Math.max(0, pulse.step),
+                Math.max(pulse.steps, job.steps),
+                pulse.loss,
+                pulse.accuracy,
+                done == null ? null : done.testLoss(),
+                done == null ? null : done.testAccuracy(),
+                done == null ? "" : done.model(),
+                done == null ? "" : done.weightsSha256(),
+                switches(job, pulse));
+    }
+
+    private static JobView.WorkerView worker(Worker worker) {
+        @Nullable Integer exitCode = worker.living() || worker.lost || worker.signal != 0 ? null : worker.exitCode;
+        @Nullable Integer signal = worker.living() || worker.lost || worker.signal == 0 ? null : worker.signal;
+        return new JobView.WorkerView(
+                worker.ordinal(),
+                worker.agent,
+                worker.host,
+                worker.slots,
+                worker.logFolder,
+                worker.living(),
+                worker.processId,
+                worker.startedAt,
+                worker.endedAt,
+                exitCode,
+                signal);
+    }
+
+    private static List<JobView.Switch> switches(JobLife job, JobPulse pulse) {
+        List<JobView.Switch> switches = new ArrayList<>(job.switches);
+        if (job.current != null && !switches.isEmpty()) {
+            JobView.Switch last = switches.getLast();
+            double longest = Math.max(
+                    last.pauseMillis(),
+                    pulse.pauses.values().stream()
+                            .mapToDouble(Double::doubleValue)
+                            .max()
+                            .orElse(0));
+            switches.set(
+                    switches.size() - 1,
+                    new JobView.Switch(
+                            last.generation(), last.step(), last.members(), longest, last.reason(), last.at()));
+        }
+        return List.copyOf(switches);
+    }
+}

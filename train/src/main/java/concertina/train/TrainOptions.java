@@ -1,0 +1,55 @@
+package concertina.train;
+
+import java.time.Duration;
+
+/**
+ * What the platform's owner may choose about the life of jobs.
+ *
+ * @param namespace first part of every job id
+ * @param unfinishedJobsPerUser more are refused
+ * @param heartbeat an agent silent for longer is lost
+ * @param gathering how long prepared workers wait for others that are still loading, before they form a generation
+ * @param forming how long the members of a generation may take to connect to each other
+ * @param answering how long a worker may take to say where it stands after its generation broke, before it is killed
+ * @param stopGrace time between TERM and KILL, and for a worker that is about to exit by itself
+ * @param leftoverGrace how long other workers may run on after the one that wrote the final files has exited
+ * @param shippingGrace how long a stopped or failed job waits for its last log lines
+ * @param deaths so many deaths without a completed step in between fail a job
+ */
+public record TrainOptions(
+        String namespace,
+        int unfinishedJobsPerUser,
+        Duration heartbeat,
+        Duration gathering,
+        Duration forming,
+        Duration answering,
+        Duration stopGrace,
+        Duration leftoverGrace,
+        Duration shippingGrace,
+        int deaths) {
+    public static final TrainOptions DEFAULT = new TrainOptions(
+            "concertina",
+            1000,
+            Duration.ofSeconds(30),
+            Duration.ofSeconds(2),
+            Duration.ofSeconds(30),
+            Duration.ofMinutes(10),
+            Duration.ofSeconds(10),
+            Duration.ofSeconds(30),
+            Duration.ofSeconds(15),
+            5);
+
+    public TrainOptions withUnfinishedJobsPerUser(int limit) {
+        return new TrainOptions(
+                namespace,
+                limit,
+                heartbeat,
+                gathering,
+                forming,
+                answering,
+                stopGrace,
+                leftoverGrace,
+                shippingGrace,
+                deaths);
+    }
+}

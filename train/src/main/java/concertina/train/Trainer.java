@@ -1,0 +1,784 @@
+package concertina.train;
+
+import concertina.model.AgentCommand;
+import concertina.model.AgentHello;
+import concertina.model.AgentId;
+import concertina.model.AgentReport;
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.Framework.Mode;
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.model.JobState;
+import concertina.model.Slot;
+import concertina.model.SlotId;
+import concertina.model.UserName;
+import concertina.model.WorkerId;
+import concertina.schedule.ClusterView;
+import concertina.schedule.Demand;
+import concertina.schedule.Plan;
+import concertina.schedule.Policy;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.Executor;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Leads every job from submission to its end. Called by the HTTP layer, and by whoever owns the clock through {@link #tick}.
+ *
+ * <p>Each command becomes a {@link Decision}; its events are stored in the journal in one transaction, then applied, and only then
+ * are agents told. Restart is replay. Thread-safe: one lock guards all state, long polls wait outside of it. Never runs a script,
+ * never touches a file, never logs a command (they hold secrets).
+ */
+public final class Trainer implements Jobs, Agents {
+    private static final Logger LOG = LoggerFactory.getLogger(Trainer.class);
+
+    /** A job's durable and soft state side by side. */
+    private static final class Tracked {
+        final JobLife life;
+        final JobPulse pulse;
+        boolean forgotten;
+
+        @Nullable JobView view;
+
+        Tracked(JobLife life, JobPulse pulse) {
+            this.life = life;
+            this.pulse = pulse;
+        }
+    }
+
+    private final Journal journal;
+    private final Planning planning;
+    private final Policy policy;
+    private final InstantSource clock;
+    private final Supplier<String> secrets;
+    private final Executor executor;
+    private final TrainOptions options;
+    private final JobRules rules;
+    private final Instant since;
+
+    /** Guards every field below and all state they lead to. */
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final Map<JobId, Tracked> jobs = new LinkedHashMap<>();
+    private final Map<JobId, Tracked> unfinished = new LinkedHashMap<>();
+    private final Map<AgentId, AgentLink> agents = new TreeMap<>((a, b) -> a.value().compareTo(b.value()));
+
+    /** Agents that held workers when the server started and have not joined since; nothing is planned until they are back or lost. */
+    private final Set<AgentId> awaited = new HashSet<>();
+
+    private boolean planWanted;
+    private boolean planScheduled;
+    private boolean gangNeedsPorts;
+
+    /**
+     * Replays the journal.
+     *
+     * @param clock the present time, also that of the server's start
+     * @param secrets makes a new secret at every call
+     * @param executor runs the planner outside of the caller's thread
+     */
+    public Trainer(
+            Journal journal,
+            Planning planning,
+            Policy policy,
+            InstantSource clock,
+            Supplier<String> secrets,
+            Executor executor,
+            TrainOptions options) {
+        this.journal = journal;
+        this.planning = planning;
+        this.policy = policy;
+        this.clock = clock;
+        this.secrets = secrets;
+        this.executor = executor;
+        this.options = options;
+        rules = new JobRules(options);
+        since = clock.instant();
+        journal.replay(this::replay);
+        for (Tracked job : jobs.values()) {
+            if (job.life.ended == null) {
+                unfinished.put(job.life.id, job);
+                job.life.workers.values().stream()
+                        .filter(worker -> worker.living() || !worker.shipped)
+                        .forEach(worker -> awaited.add(worker.agent));
+            }
+        }
+    }
+
+    /** 256 random bits in hexadecimal at every call. */
+    public static Supplier<String> randomSecrets() {
+        SecureRandom random = new SecureRandom();
+        return () -> {
+            byte[] bytes = new byte[32];
+            random.nextBytes(bytes);
+            return HexFormat.of().formatHex(bytes);
+        };
+    }
+
+    private void replay(Journal.Entry entry) {
+        Tracked job = jobs.get(entry.job());
+        if (entry.event() instanceof JobEvent.Submitted submitted) {
+            jobs.put(
+                    entry.job(),
+                    new Tracked(
+                            new JobLife(entry.job(), submitted, entry.at()),
+                            new JobPulse(since, "waits for the agents to join again")));
+        } else if (job != null) {
+            job.life.apply(entry.event(), entry.at());
+            job.pulse.follow(entry.event(), entry.at());
+        }
+    }
+
+    @Override
+    public JobId nextId() {
+        return new JobId(options.namespace() + "-" + journal.nextNumber());
+    }
+
+    @Override
+    public JobView submit(JobId id, UserName creator, JobSpec spec, boolean hasCode) {
+        lock.lock();
+        try {
+            checkQuota(creator);
+            if (jobs.containsKey(id)) {
+                throw new ConcertinaException(ErrorCode.CONFLICT, "job '" + id + "' exists, accepted: a new id");
+            }
+            Instant now = clock.instant();
+            JobEvent.Submitted submitted = new JobEvent.Submitted(creator, spec, hasCode);
+            JobEvent.SecretChosen secret = new JobEvent.SecretChosen(secrets.get());
+            journal.append(List.of(new Journal.Entry(id, now, submitted), new Journal.Entry(id, now, secret)));
+            Tracked job = new Tracked(new JobLife(id, submitted, now), new JobPulse(now, "waits for the scheduler"));
+            job.life.apply(secret, now);
+            jobs.put(id, job);
+            unfinished.put(id, job);
+            planWanted = true;
+            schedulePlan();
+            return view(job);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void checkQuota(UserName creator) {
+        lock.lock();
+        try {
+            long count = unfinished.values().stream()
+                    .filter(job -> !job.forgotten && job.life.creator.equals(creator))
+                    .count();
+            if (count >= options.unfinishedJobsPerUser()) {
+                throw new ConcertinaException(
+                        ErrorCode.QUOTA_EXCEEDED,
+                        "user '" + creator + "' has " + count + " unfinished jobs, accepted: at most "
+                                + options.unfinishedJobsPerUser());
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public Optional<JobView> find(JobId id) {
+        lock.lock();
+        try {
+            return Optional.ofNullable(jobs.get(id)).map(this::view);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public List<JobView> list() {
+        lock.lock();
+        try {
+            return jobs.values().stream().map(this::view).toList();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void stop(JobId id, UserName by) {
+        lock.lock();
+        try {
+            Tracked job = known(id);
+            kill(job, by);
+            advance(job);
+            schedulePlan();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void kill(Tracked job, UserName by) {
+        if (job.life.ended == null && job.life.ending == null) {
+            record(job, Decision.record(new JobEvent.Ending(JobState.KILLED, "stopped by " + by)));
+        }
+    }
+
+    @Override
+    public void delete(JobId id, UserName by) {
+        lock.lock();
+        try {
+            Tracked job = known(id);
+            kill(job, by);
+            journal.forget(id);
+            jobs.remove(id);
+            job.forgotten = true;
+            advance(job);
+            schedulePlan();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private Tracked known(JobId id) {
+        Tracked job = jobs.get(id);
+        if (job == null) {
+            throw new ConcertinaException(ErrorCode.UNKNOWN_TASK, "job '" + id + "' is not known");
+        }
+        return job;
+    }
+
+    @Override
+    public ClusterStatus cluster() {
+        lock.lock();
+        try {
+            Map<SlotId, WorkerId> holders = holders();
+            List<ClusterStatus.AgentStatus> list = new ArrayList<>();
+            for (AgentLink link : agents.values()) {
+                List<ClusterStatus.SlotStatus> slots = new ArrayList<>();
+                for (Slot slot : link.slots) {
+                    WorkerId holder = holders.get(slot.id());
+                    slots.add(new ClusterStatus.SlotStatus(
+                            slot, holder == null ? null : holder.job(), holder == null ? null : holder.ordinal()));
+                }
+                list.add(new ClusterStatus.AgentStatus(link.agent, link.host, link.connected, slots));
+            }
+            return new ClusterStatus(list);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Everything that depends on the passing of time; to be called about once a second. */
+    public void tick() {
+        lock.lock();
+        try {
+            Instant now = clock.instant();
+            if (!now.isBefore(since.plus(options.heartbeat()))) {
+                for (AgentLink link : List.copyOf(agents.values())) {
+                    if (link.connected && !now.isBefore(link.lastSeen.plus(options.heartbeat()))) {
+                        LOG.warn("agent {} has been silent for {} s and is lost", link.agent, options.heartbeat()
+                                .toSeconds());
+                        link.connected = false;
+                        link.queue.close();
+                        loseWorkers(link.agent, Set.of());
+                    }
+                }
+                for (AgentId agent : List.copyOf(awaited)) {
+                    LOG.warn("agent {} has not joined since the server's start and is lost", agent);
+                    awaited.remove(agent);
+                    loseWorkers(agent, Set.of());
+                }
+            }
+            for (Tracked job : List.copyOf(unfinished.values())) {
+                advance(job);
+            }
+            if (!policy.settle().isZero() && !unfinished.isEmpty()) {
+                planWanted = true;
+            }
+            schedulePlan();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void join(AgentHello hello) {
+        lock.lock();
+        try {
+            Instant now = clock.instant();
+            AgentLink old = agents.get(hello.agent());
+            if (old != null) {
+                old.queue.close();
+            }
+            AgentLink link = new AgentLink(hello, now);
+            agents.put(link.agent, link);
+            awaited.remove(link.agent);
+            planWanted = true;
+            Set<WorkerId> present = new HashSet<>();
+            for (AgentHello.KnownWorker known : hello.workers()) {
+                adopt(link, known, present);
+            }
+            for (Tracked job : List.copyOf(unfinished.values())) {
+                job.life.workers.values().stream()
+                        .filter(worker -> worker.agent.equals(link.agent))
+                        .forEach(worker -> job.pulse.stopSent.remove(worker.ordinal()));
+            }
+            loseWorkers(link.agent, present);
+            for (Tracked job : List.copyOf(unfinished.values())) {
+                for (Worker worker : job.life.workers.values()) {
+                    if (worker.living() && worker.agent.equals(link.agent) && job.life.wanted(worker)) {
+                        if (!present.contains(worker.id)) {
+                            link.queue.add(startCommand(job.life, worker));
+                        }
+                        rules.repeat(job.life, job.pulse, worker).forEach(link.queue::add);
+                    }
+                }
+            }
+            for (Tracked job : List.copyOf(unfinished.values())) {
+                advance(job);
+            }
+            LOG.info(
+                    "agent {} joined from {} with {} slots and {} workers",
+                    link.agent,
+                    link.host,
+                    link.slots.size(),
+                    hello.workers().size());
+            schedulePlan();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void adopt(AgentLink link, AgentHello.KnownWorker known, Set<WorkerId> present) {
+        Tracked job = unfinished.get(known.worker().job());
+        Worker worker = job == null ? null : job.life.workers.get(known.worker().ordinal());
+        if (job != null && worker != null && worker.agent.equals(link.agent) && !worker.lost) {
+            present.add(worker.id);
+            for (AgentReport report : known.reports()) {
+                if (report.worker().equals(worker.id)) {
+                    record(job, rules.heard(job.life, job.pulse, worker, report));
+                }
+            }
+            return;
+        }
+        boolean gone = known.reports().stream().anyMatch(AgentReport.Exited.class::isInstance);
+        if (gone) {
+            forgetIfOver(link, known.worker().job());
+            return;
+        }
+        Tracked ended = jobs.get(known.worker().job());
+        Worker former = ended == null
+                ? worker
+                : ended.life.workers.get(known.worker().ordinal());
+        link.squatters.put(known.worker(), former == null ? List.of() : former.slots);
+        link.queue.add(new AgentCommand.Stop(
+                known.worker(), (int) options.stopGrace().toSeconds()));
+    }
+
+    /** Tells an agent to forget a job that has ended, once none of its processes is left there. */
+    private void forgetIfOver(AgentLink link, JobId job) {
+        boolean running = link.squatters.keySet().stream().anyMatch(worker -> worker.job().equals(job));
+        if (!unfinished.containsKey(job) && !running) {
+            link.queue.add(new AgentCommand.Forget(job));
+        }
+    }
+
+    /**
+     * Ends the workers of an agent that are not among those present. A worker that never was heard of is not lost when its agent
+     * joins: its command to start was, and is repeated.
+     */
+    private void loseWorkers(AgentId agent, Set<WorkerId> present) {
+        AgentLink link = agents.get(agent);
+        boolean connected = link != null && link.connected;
+        for (Tracked job : List.copyOf(unfinished.values())) {
+            boolean counted = true;
+            for (Worker worker : List.copyOf(job.life.workers.values())) {
+                boolean absent = worker.agent.equals(agent) && !present.contains(worker.id);
+                boolean open = worker.living() || !worker.shipped;
+                boolean neverHeardOf = connected && worker.startedAt == null && job.life.wanted(worker);
+                if (absent && open && !neverHeardOf) {
+                    Decision decision = rules.lost(job.life, job.pulse, worker, counted);
+                    counted = counted
+                            && decision.events().stream()
+                                    .noneMatch(event ->
+                                            event instanceof JobEvent.WorkerEnded ended && ended.counted());
+                    record(job, decision);
+                }
+            }
+            advance(job);
+        }
+        planWanted = true;
+    }
+
+    @Override
+    public List<NumberedCommand> poll(
+            AgentId agent, String session, long acknowledged, List<Integer> ports, Duration atMost)
+            throws InterruptedException {
+        CommandQueue queue;
+        lock.lock();
+        try {
+            AgentLink link = link(agent, session);
+            link.lastSeen = clock.instant();
+            boolean hadNone = link.ports.isEmpty();
+            link.ports = List.copyOf(ports);
+            queue = link.queue;
+            if (gangNeedsPorts && hadNone && !ports.isEmpty()) {
+                planWanted = true;
+                schedulePlan();
+            }
+        } finally {
+            lock.unlock();
+        }
+        List<NumberedCommand> commands = queue.await(acknowledged, atMost);
+        lock.lock();
+        try {
+            link(agent, session).lastSeen = clock.instant();
+        } finally {
+            lock.unlock();
+        }
+        return commands;
+    }
+
+    private AgentLink link(AgentId agent, String session) {
+        AgentLink link = agents.get(agent);
+        if (link == null || !link.connected || !link.session.equals(session)) {
+            throw CommandQueue.unknownSession();
+        }
+        return link;
+    }
+
+    @Override
+    public void report(AgentId agent, String session, List<AgentReport> reports) {
+        lock.lock();
+        try {
+            AgentLink link = link(agent, session);
+            Set<Tracked> touched = new LinkedHashSet<>();
+            for (AgentReport report : reports) {
+                WorkerId id = report.worker();
+                if (link.squatters.containsKey(id)) {
+                    if (report instanceof AgentReport.Exited) {
+                        link.squatters.remove(id);
+                        forgetIfOver(link, id.job());
+                        planWanted = true;
+                    }
+                    continue;
+                }
+                Tracked job = unfinished.get(id.job());
+                Worker worker = job == null ? null : job.life.workers.get(id.ordinal());
+                if (job != null && worker != null && worker.agent.equals(agent) && !worker.lost) {
+                    record(job, rules.heard(job.life, job.pulse, worker, report));
+                    job.view = null;
+                    touched.add(job);
+                    advance(job);
+                }
+            }
+            touched.forEach(this::advance);
+            schedulePlan();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Does everything that can be done for a job now. */
+    private void advance(Tracked job) {
+        Decision decision = rules.next(job.life, job.pulse, clock.instant());
+        while (!decision.nothing()) {
+            record(job, decision);
+            decision = rules.next(job.life, job.pulse, clock.instant());
+        }
+    }
+
+    /** Stores, applies, tells: the only way a job changes while the server runs. */
+    private void record(Tracked job, Decision decision) {
+        job.view = null;
+        Instant now = clock.instant();
+        if (!decision.events().isEmpty() && !job.forgotten) {
+            journal.append(decision.events().stream()
+                    .map(event -> new Journal.Entry(job.life.id, now, event))
+                    .toList());
+        }
+        for (JobEvent event : decision.events()) {
+            job.life.apply(event, now);
+            job.pulse.follow(event, now);
+            notice(job, event);
+        }
+        decision.commands().forEach(command -> tell(job.life, command));
+    }
+
+    /** What an event means for others than its job. */
+    private void notice(Tracked job, JobEvent event) {
+        switch (event) {
+            case JobEvent.Ending ending -> {
+                job.pulse.reason = ending.reason();
+                planWanted = true;
+            }
+            case JobEvent.Ended ended -> {
+                LOG.info("job {} ended as {}: {}", job.life.id, ended.state(), ended.reason());
+                unfinished.remove(job.life.id);
+                planWanted = true;
+            }
+            case JobEvent.WorkerEnded _,
+                    JobEvent.WorkerPrepared _,
+                    JobEvent.WorkerDone _,
+                    JobEvent.GenerationActivated _ -> planWanted = true;
+            case JobEvent.Submitted _,
+                    JobEvent.SecretChosen _,
+                    JobEvent.WorkerAssigned _,
+                    JobEvent.WorkerStarted _,
+                    JobEvent.WorkerLeaving _,
+                    JobEvent.WorkerLeft _,
+                    JobEvent.WorkerShipped _,
+                    JobEvent.GenerationProposed _,
+                    JobEvent.GenerationCommitted _,
+                    JobEvent.GenerationAbandoned _,
+                    JobEvent.SwitchMeasured _,
+                    JobEvent.GenerationsBroken _,
+                    JobEvent.GenerationsDissolved _,
+                    JobEvent.Progressed _ -> {}
+        }
+    }
+
+    private void tell(JobLife job, AgentCommand command) {
+        switch (command) {
+            case AgentCommand.Start start -> tell(job, start.worker(), start);
+            case AgentCommand.Stop stop -> tell(job, stop.worker(), stop);
+            case AgentCommand.Send send -> tell(job, send.worker(), send);
+            case AgentCommand.Forget forget -> {
+                Set<AgentId> hosts = new LinkedHashSet<>();
+                job.workers.values().forEach(worker -> hosts.add(worker.agent));
+                for (AgentId host : hosts) {
+                    AgentLink link = agents.get(host);
+                    if (link != null && link.connected) {
+                        link.queue.add(forget);
+                    }
+                }
+            }
+        }
+    }
+
+    private void tell(JobLife job, WorkerId worker, AgentCommand command) {
+        AgentLink link = agents.get(job.worker(worker.ordinal()).agent);
+        if (link != null && link.connected) {
+            link.queue.add(command);
+        }
+    }
+
+    private Map<SlotId, WorkerId> holders() {
+        Map<SlotId, WorkerId> holders = new HashMap<>();
+        for (Tracked job : unfinished.values()) {
+            for (Worker worker : job.life.workers.values()) {
+                if (worker.living()) {
+                    worker.slots.forEach(slot -> holders.put(slot, worker.id));
+                }
+            }
+        }
+        return holders;
+    }
+
+    private void schedulePlan() {
+        if (planWanted && !planScheduled) {
+            planScheduled = true;
+            executor.execute(this::plan);
+        }
+    }
+
+    private void plan() {
+        lock.lock();
+        try {
+            planScheduled = false;
+            planWanted = false;
+            if (!awaited.isEmpty()) {
+                return;
+            }
+            gangNeedsPorts = false;
+            Map<SlotId, WorkerId> holders = holders();
+            List<ClusterView.SlotView> slots = new ArrayList<>();
+            for (AgentLink link : agents.values()) {
+                if (link.connected) {
+                    for (Slot slot : link.slots) {
+                        boolean free = !holders.containsKey(slot.id()) && !link.squatted(slot.id());
+                        slots.add(new ClusterView.SlotView(slot.id(), link.agent, slot.kind(), free));
+                    }
+                }
+            }
+            List<Demand> demands = new ArrayList<>();
+            for (Tracked job : unfinished.values()) {
+                demand(job.life).ifPresent(demands::add);
+            }
+            Plan plan = planning.plan(new ClusterView(slots), demands, policy, clock.instant());
+            for (Plan.Assignment assignment : plan.assignments()) {
+                Tracked job = unfinished.get(assignment.job());
+                if (job != null) {
+                    follow(job, assignment);
+                }
+            }
+            schedulePlan();
+        } catch (RuntimeException failure) {
+            LOG.error("the plan could not be made or followed; it is tried again at the next change", failure);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private static Optional<Demand> demand(JobLife job) {
+        if (job.ending != null || job.completed()) {
+            return Optional.empty();
+        }
+        List<Worker> living = job.living();
+        Demand.Shape shape =
+                switch (job.spec.framework().mode()) {
+                    case SINGLE -> new Demand.Shape.Rigid(1);
+                    case GANG ->
+                        new Demand.Shape.Rigid(job.workers.isEmpty() ? job.spec.workers() : Math.max(1, living.size()));
+                    case ELASTIC ->
+                        job.windingDown() && !living.isEmpty()
+                                ? new Demand.Shape.Rigid(living.size())
+                                : new Demand.Shape.Elastic(job.logicalWorkers);
+                };
+        return Optional.of(new Demand(
+                job.id,
+                job.creator,
+                job.spec.consumer(),
+                job.spec.priority(),
+                job.submittedAt,
+                job.resizedAt,
+                job.spec.gpu(),
+                job.spec.slotsPerWorker(),
+                shape,
+                living.stream()
+                        .map(worker -> new Demand.Holding(
+                                worker.ordinal(),
+                                worker.slots,
+                                worker.leaving || worker.leftAt != null))
+                        .toList()));
+    }
+
+    private void follow(Tracked job, Plan.Assignment assignment) {
+        JobLife life = job.life;
+        if (!assignment.reason().equals(job.pulse.reason)) {
+            job.pulse.reason = assignment.reason();
+            job.view = null;
+        }
+        List<JobEvent> events = new ArrayList<>();
+        long staying = life.workers.values().stream()
+                .filter(worker -> worker.living() && !worker.leaving)
+                .count();
+        for (int ordinal : assignment.leaves()) {
+            Worker worker = life.workers.get(ordinal);
+            if (worker != null && worker.living() && !worker.leaving && staying > 1) {
+                staying--;
+                events.add(new JobEvent.WorkerLeaving(ordinal));
+            }
+        }
+        List<JobEvent.WorkerAssigned> starts = assign(life, assignment.starts());
+        events.addAll(starts);
+        if (!events.isEmpty()) {
+            record(job, new Decision(events, List.of()));
+            for (JobEvent.WorkerAssigned start : starts) {
+                Worker worker = life.worker(start.ordinal());
+                tell(life, startCommand(life, worker));
+            }
+            advance(job);
+        }
+    }
+
+    private List<JobEvent.WorkerAssigned> assign(JobLife job, List<List<SlotId>> starts) {
+        if (starts.isEmpty()) {
+            return List.of();
+        }
+        Map<SlotId, AgentLink> owners = new HashMap<>();
+        for (AgentLink link : agents.values()) {
+            if (link.connected) {
+                link.slots.forEach(slot -> owners.put(slot.id(), link));
+            }
+        }
+        Map<SlotId, WorkerId> holders = holders();
+        List<AgentLink> hosts = new ArrayList<>();
+        for (List<SlotId> slots : starts) {
+            AgentLink host = owners.get(slots.getFirst());
+            for (SlotId slot : slots) {
+                if (host == null
+                        || owners.get(slot) != host
+                        || host.squatted(slot)
+                        || holders.put(slot, new WorkerId(job.id, 1)) != null) {
+                    throw new IllegalStateException("the plan gives " + job.id + " slot " + slot
+                            + ", which is not free or lies on another agent than " + slots.getFirst());
+                }
+            }
+            hosts.add(host);
+        }
+        boolean gang = job.spec.framework().mode() == Mode.GANG;
+        int masterPort = 0;
+        if (gang) {
+            Set<String> taken = new HashSet<>();
+            unfinished.values().forEach(other -> other.life.workers.values().stream()
+                    .filter(worker -> worker.living() && worker.host.equals(hosts.getFirst().host))
+                    .forEach(worker -> taken.add(worker.environment.getOrDefault("MASTER_PORT", ""))));
+            Optional<Integer> port = hosts.getFirst().ports.stream()
+                    .filter(candidate -> !taken.contains(Integer.toString(candidate)))
+                    .findFirst();
+            if (port.isEmpty()) {
+                gangNeedsPorts = true;
+                return List.of();
+            }
+            masterPort = port.get();
+        }
+        List<JobEvent.WorkerAssigned> assigned = new ArrayList<>();
+        Map<AgentId, Integer> localRanks = new HashMap<>();
+        for (int i = 0; i < starts.size(); i++) {
+            AgentLink host = hosts.get(i);
+            int ordinal = job.nextOrdinal() + i;
+            int localRank = localRanks.merge(host.agent, 1, Integer::sum) - 1;
+            assigned.add(new JobEvent.WorkerAssigned(
+                    ordinal,
+                    host.agent,
+                    host.host,
+                    starts.get(i),
+                    "log/task" + ordinal + "." + host.agent,
+                    gang
+                            ? Map.of(
+                                    "MASTER_ADDR", hosts.getFirst().host,
+                                    "MASTER_PORT", Integer.toString(masterPort),
+                                    "WORLD_SIZE", Integer.toString(starts.size()),
+                                    "RANK", Integer.toString(i),
+                                    "LOCAL_RANK", Integer.toString(localRank),
+                                    "WMLA_NWORKER", Integer.toString(starts.size()),
+                                    "WMLA_WORKER_NDEVICE", Integer.toString(job.spec.slotsPerWorker()),
+                                    "NODE_RANK", Integer.toString(i))
+                            : Map.of()));
+        }
+        return assigned;
+    }
+
+    private static AgentCommand startCommand(JobLife job, Worker worker) {
+        Map<String, String> environment = new HashMap<>(worker.environment);
+        if (job.elastic()) {
+            environment.put("CONCERTINA_LOGICAL_WORKERS", Integer.toString(job.spec.workers()));
+            environment.put("CONCERTINA_JOB_SECRET", job.secret);
+            environment.put(
+                    "CONCERTINA_SEED", job.spec.environment().getOrDefault("CONCERTINA_SEED", "0"));
+            environment.put("CONCERTINA_LISTEN_HOST", worker.host);
+        }
+        return new AgentCommand.Start(
+                worker.id, job.creator, job.spec, worker.slots, worker.logFolder, job.hasCode, environment);
+    }
+
+    private JobView view(Tracked job) {
+        JobView view = job.view;
+        if (view == null) {
+            view = JobViews.of(job.life, job.pulse);
+            job.view = view;
+        }
+        return view;
+    }
+}
