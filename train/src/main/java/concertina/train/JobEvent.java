@@ -67,8 +67,7 @@ public sealed interface JobEvent {
      * @param counted whether this counts among the deaths that fail a job
      * @param step most completed steps known of at that moment
      */
-    record WorkerEnded(
-            int ordinal, int exitCode, int signal, boolean lost, String message, boolean counted, long step)
+    record WorkerEnded(int ordinal, int exitCode, int signal, boolean lost, String message, boolean counted, long step)
             implements JobEvent {}
 
     /**
@@ -128,8 +127,12 @@ public sealed interface JobEvent {
     record GenerationsDissolved(int upTo) implements JobEvent {}
 
     /** How far training was; kept at switches and at the end only. */
-    record Progressed(long epoch, long step, long steps, @Nullable Double loss, @Nullable Double accuracy)
-            implements JobEvent {}
+    record Progressed(
+            long epoch,
+            long step,
+            long steps,
+            @Nullable Double loss,
+            @Nullable Double accuracy) implements JobEvent {}
 
     /** A worker wrote the final files. */
     record WorkerDone(

@@ -40,11 +40,14 @@ final class JobLife {
     /** Number of the generation that trained last, 0 before the first. */
     int activated;
 
-    @Nullable Generation current;
+    @Nullable
+    Generation current;
 
-    @Nullable Generation pending;
+    @Nullable
+    Generation pending;
 
-    @Nullable Break breaking;
+    @Nullable
+    Break breaking;
 
     /** Members of the generation that trained last. */
     List<Integer> lastMembers = List.of();
@@ -60,13 +63,16 @@ final class JobLife {
 
     JobEvent.@Nullable Ending ending;
 
-    @Nullable Instant endingAt;
+    @Nullable
+    Instant endingAt;
 
     JobEvent.@Nullable Ended ended;
 
-    @Nullable Instant startedAt;
+    @Nullable
+    Instant startedAt;
 
-    @Nullable Instant endedAt;
+    @Nullable
+    Instant endedAt;
 
     /** When the number of workers last changed. */
     Instant resizedAt;
@@ -83,7 +89,7 @@ final class JobLife {
 
     void apply(JobEvent event, Instant at) {
         switch (event) {
-            case JobEvent.Submitted _ -> throw new IllegalStateException(id + " was submitted twice");
+            case JobEvent.Submitted ignored -> throw new IllegalStateException(id + " was submitted twice");
             case JobEvent.SecretChosen chosen -> secret = chosen.secret();
             case JobEvent.WorkerAssigned assigned -> {
                 workers.put(assigned.ordinal(), new Worker(new WorkerId(id, assigned.ordinal()), assigned));
@@ -138,7 +144,7 @@ final class JobLife {
                         proposed.reason(),
                         at);
             }
-            case JobEvent.GenerationCommitted _ ->
+            case JobEvent.GenerationCommitted ignored ->
                 pending = Objects.requireNonNull(pending).withCommitted();
             case JobEvent.GenerationAbandoned gone -> {
                 abandoned = gone.generation();
@@ -152,7 +158,7 @@ final class JobLife {
                 pending = null;
                 countDeath(broken.step());
             }
-            case JobEvent.GenerationsDissolved _ -> breaking = null;
+            case JobEvent.GenerationsDissolved ignored -> breaking = null;
             case JobEvent.Progressed now -> progressed = now;
             case JobEvent.WorkerDone result -> done = result;
             case JobEvent.Ending decided -> {
@@ -180,8 +186,8 @@ final class JobLife {
         pending = null;
         activated = next.number();
         lastMembers = next.members();
-        switches.add(new JobView.Switch(
-                next.number(), active.step(), next.members().size(), 0, next.reason(), at));
+        switches.add(
+                new JobView.Switch(next.number(), active.step(), next.members().size(), 0, next.reason(), at));
     }
 
     private void measure(JobEvent.SwitchMeasured measured) {
@@ -284,7 +290,8 @@ final class JobLife {
             case ELASTIC ->
                 done != null
                         || (trained()
-                                ? lastMembers.stream().allMatch(ordinal -> worker(ordinal).completed())
+                                ? lastMembers.stream()
+                                        .allMatch(ordinal -> worker(ordinal).completed())
                                 : workers.values().stream().anyMatch(Worker::completed));
         };
     }

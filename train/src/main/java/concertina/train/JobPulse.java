@@ -40,9 +40,11 @@ final class JobPulse {
     long step = -1;
     long steps;
 
-    @Nullable Double loss;
+    @Nullable
+    Double loss;
 
-    @Nullable Double accuracy;
+    @Nullable
+    Double accuracy;
 
     JobPulse(Instant since, String reason) {
         this.since = since;
@@ -53,7 +55,7 @@ final class JobPulse {
     /** Forgets what an event has made meaningless. */
     void follow(JobEvent event, Instant at) {
         switch (event) {
-            case JobEvent.GenerationProposed _ -> {
+            case JobEvent.GenerationProposed ignored -> {
                 formed.clear();
                 stepsAtBreak.clear();
             }
@@ -63,11 +65,11 @@ final class JobPulse {
                 unformed = 0;
                 step = Math.max(step, active.step());
             }
-            case JobEvent.GenerationsBroken _ -> {
+            case JobEvent.GenerationsBroken ignored -> {
                 formed.clear();
                 stepsAtBreak.clear();
             }
-            case JobEvent.GenerationsDissolved _ -> {
+            case JobEvent.GenerationsDissolved ignored -> {
                 stepsAtBreak.clear();
                 step = -1;
                 epoch = 0;
@@ -79,25 +81,25 @@ final class JobPulse {
                 loss = progressed.loss();
                 accuracy = progressed.accuracy();
             }
-            case JobEvent.GenerationAbandoned _ -> {
+            case JobEvent.GenerationAbandoned ignored -> {
                 formed.clear();
                 retryAt = at.plusSeconds((1L << Math.min(unformed, 5)) - 1);
                 unformed++;
             }
-            case JobEvent.Submitted _,
-                    JobEvent.SecretChosen _,
-                    JobEvent.WorkerAssigned _,
-                    JobEvent.WorkerStarted _,
-                    JobEvent.WorkerPrepared _,
-                    JobEvent.WorkerLeaving _,
-                    JobEvent.WorkerLeft _,
-                    JobEvent.WorkerEnded _,
-                    JobEvent.WorkerShipped _,
-                    JobEvent.GenerationCommitted _,
-                    JobEvent.SwitchMeasured _,
-                    JobEvent.WorkerDone _,
-                    JobEvent.Ending _,
-                    JobEvent.Ended _ -> {}
+            case JobEvent.Submitted ignored -> {}
+            case JobEvent.SecretChosen ignored -> {}
+            case JobEvent.WorkerAssigned ignored -> {}
+            case JobEvent.WorkerStarted ignored -> {}
+            case JobEvent.WorkerPrepared ignored -> {}
+            case JobEvent.WorkerLeaving ignored -> {}
+            case JobEvent.WorkerLeft ignored -> {}
+            case JobEvent.WorkerEnded ignored -> {}
+            case JobEvent.WorkerShipped ignored -> {}
+            case JobEvent.GenerationCommitted ignored -> {}
+            case JobEvent.SwitchMeasured ignored -> {}
+            case JobEvent.WorkerDone ignored -> {}
+            case JobEvent.Ending ignored -> {}
+            case JobEvent.Ended ignored -> {}
         }
     }
 }

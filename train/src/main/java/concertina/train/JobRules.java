@@ -45,7 +45,7 @@ final class JobRules {
                         ? Decision.record(new JobEvent.WorkerStarted(worker.ordinal(), started.processId()))
                         : Decision.NONE;
             case AgentReport.Exited exited -> worker.living() ? exited(job, pulse, worker, exited) : Decision.NONE;
-            case AgentReport.Shipped _ ->
+            case AgentReport.Shipped ignored ->
                 worker.living() || worker.shipped
                         ? Decision.NONE
                         : Decision.record(new JobEvent.WorkerShipped(worker.ordinal(), true));
@@ -152,8 +152,8 @@ final class JobRules {
                 yield Decision.NONE;
             }
             case WorkerMessage.Left left -> {
-                List<JobEvent> events =
-                        new ArrayList<>(activation(job, left.generation(), left.step()).events());
+                List<JobEvent> events = new ArrayList<>(
+                        activation(job, left.generation(), left.step()).events());
                 if (worker.leftAt == null) {
                     events.add(new JobEvent.WorkerLeft(worker.ordinal()));
                 }
@@ -181,8 +181,8 @@ final class JobRules {
                 yield job.wanted(worker)
                         ? Decision.record(new JobEvent.Ending(
                                 JobState.ERROR,
-                                (failed.error().isEmpty() ? "the script failed" : failed.error())
-                                        + " (worker " + worker.id + ")"))
+                                (failed.error().isEmpty() ? "the script failed" : failed.error()) + " (worker "
+                                        + worker.id + ")"))
                         : Decision.NONE;
             }
         };
@@ -209,9 +209,7 @@ final class JobRules {
         Generation pending = Objects.requireNonNull(job.pending);
         String reason = "worker " + worker.id + " could not connect to the others"
                 + (error.isBlank() ? "" : ": " + WorkerMessage.oneLine(error));
-        return pending.immediate() || pending.committed()
-                ? breakUp(job, pulse, reason)
-                : abandon(job, pending, reason);
+        return pending.immediate() || pending.committed() ? breakUp(job, pulse, reason) : abandon(job, pending, reason);
     }
 
     private Decision broken(JobLife job, JobPulse pulse, Worker worker, WorkerMessage.Broken broken) {
@@ -254,9 +252,7 @@ final class JobRules {
             return complete(job, pulse);
         }
         int timeout = job.spec.pendingTimeoutSeconds();
-        if (timeout > 0
-                && job.workers.isEmpty()
-                && !now.isBefore(job.submittedAt.plus(Duration.ofSeconds(timeout)))) {
+        if (timeout > 0 && job.workers.isEmpty() && !now.isBefore(job.submittedAt.plus(Duration.ofSeconds(timeout)))) {
             return Decision.record(new JobEvent.Ending(
                     JobState.ERROR, "waited longer than the pending timeout of " + timeout + " s for a first slot"));
         }
@@ -277,7 +273,8 @@ final class JobRules {
         }
         Optional<Worker> dead = fallen(job);
         if (dead.isPresent()) {
-            return breakUp(job, pulse, "worker " + dead.get().id + " " + dead.get().ending());
+            return breakUp(
+                    job, pulse, "worker " + dead.get().id + " " + dead.get().ending());
         }
         if (job.pending != null) {
             return pending(job, pulse, job.pending, now);
@@ -390,14 +387,11 @@ final class JobRules {
 
     /** A worker whose death stops training: one of the running generation, or of one that workers may have switched to. */
     private static Optional<Worker> fallen(JobLife job) {
-        Stream<Integer> running =
-                job.current == null ? Stream.of() : job.current.members().stream();
+        Stream<Integer> running = job.current == null ? Stream.of() : job.current.members().stream();
         Optional<Worker> dead = running.map(job::worker)
                 .filter(worker -> worker.died() && worker.leftAt == null)
                 .findFirst();
-        if (dead.isEmpty()
-                && job.pending != null
-                && (job.pending.immediate() || job.pending.committed())) {
+        if (dead.isEmpty() && job.pending != null && (job.pending.immediate() || job.pending.committed())) {
             dead = job.pending.members().stream()
                     .map(job::worker)
                     .filter(worker -> !worker.living())
@@ -461,7 +455,10 @@ final class JobRules {
             }
         }
         List<Integer> ranked = List.copyOf(members);
-        long most = ranked.stream().mapToLong(ordinal -> stepOf(pulse, ordinal)).max().orElse(-1);
+        long most = ranked.stream()
+                .mapToLong(ordinal -> stepOf(pulse, ordinal))
+                .max()
+                .orElse(-1);
         int source = IntStream.range(0, ranked.size())
                 .filter(rank -> stepOf(pulse, ranked.get(rank)) == most)
                 .findFirst()
@@ -482,8 +479,11 @@ final class JobRules {
         Instant asked = pending.at().isAfter(pulse.since) ? pending.at() : pulse.since;
         if (pending.immediate()) {
             return !formed && over(asked, options.forming(), now)
-                    ? breakUp(job, pulse, "generation " + pending.number() + " could not form in "
-                            + options.forming().toSeconds() + " s")
+                    ? breakUp(
+                            job,
+                            pulse,
+                            "generation " + pending.number() + " could not form in "
+                                    + options.forming().toSeconds() + " s")
                     : Decision.NONE;
         }
         if (pending.committed()) {
@@ -494,7 +494,8 @@ final class JobRules {
                 .filter(worker -> !worker.living())
                 .findFirst();
         if (dead.isPresent()) {
-            return abandon(job, pending, "worker " + dead.get().id + " " + dead.get().ending());
+            return abandon(
+                    job, pending, "worker " + dead.get().id + " " + dead.get().ending());
         }
         if (formed) {
             List<AgentCommand> commands = new ArrayList<>();
@@ -561,7 +562,8 @@ final class JobRules {
                 .max()
                 .orElse(0);
         boolean all = current.members().stream()
-                .allMatch(ordinal -> pulse.pauses.containsKey(ordinal) || !job.worker(ordinal).living());
+                .allMatch(ordinal -> pulse.pauses.containsKey(ordinal)
+                        || !job.worker(ordinal).living());
         return all && longest > last.pauseMillis()
                 ? Decision.record(new JobEvent.SwitchMeasured(current.number(), longest))
                 : Decision.NONE;
@@ -597,13 +599,7 @@ final class JobRules {
         List<Integer> ranked = ready.stream().map(Worker::ordinal).toList();
         List<Integer> receivers = IntStream.range(1, ranked.size()).boxed().toList();
         return propose(
-                job,
-                ranked,
-                0,
-                receivers,
-                true,
-                -1,
-                job.trained() ? "all workers had been lost" : "first generation");
+                job, ranked, 0, receivers, true, -1, job.trained() ? "all workers had been lost" : "first generation");
     }
 
     private Decision propose(
@@ -615,8 +611,7 @@ final class JobRules {
             long step,
             String reason) {
         int number = job.highest + 1;
-        Map<String, Object> message =
-                generationMessage(job, number, members, source, receivers, immediate);
+        Map<String, Object> message = generationMessage(job, number, members, source, receivers, immediate);
         Set<Integer> addressees = new LinkedHashSet<>(members);
         if (job.current != null) {
             addressees.addAll(job.current.members());
@@ -628,8 +623,7 @@ final class JobRules {
             }
         }
         return new Decision(
-                List.of(new JobEvent.GenerationProposed(
-                        number, members, source, receivers, immediate, step, reason)),
+                List.of(new JobEvent.GenerationProposed(number, members, source, receivers, immediate, step, reason)),
                 commands);
     }
 
@@ -667,14 +661,14 @@ final class JobRules {
             if (job.inGeneration(worker)) {
                 if (!pulse.formed.contains(worker.ordinal())) {
                     commands.add(new AgentCommand.Send(
-                        worker.id,
-                        generationMessage(
-                                job,
-                                pending.number(),
-                                pending.members(),
-                                pending.source(),
-                                pending.receivers(),
-                                pending.immediate())));
+                            worker.id,
+                            generationMessage(
+                                    job,
+                                    pending.number(),
+                                    pending.members(),
+                                    pending.source(),
+                                    pending.receivers(),
+                                    pending.immediate())));
                 }
                 if (pending.committed()) {
                     commands.add(new AgentCommand.Send(worker.id, numbered("commit", pending.number())));

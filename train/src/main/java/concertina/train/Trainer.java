@@ -56,7 +56,8 @@ public final class Trainer implements Jobs, Agents {
         final JobPulse pulse;
         boolean forgotten;
 
-        @Nullable JobView view;
+        @Nullable
+        JobView view;
 
         Tracked(JobLife life, JobPulse pulse) {
             this.life = life;
@@ -79,7 +80,8 @@ public final class Trainer implements Jobs, Agents {
 
     private final Map<JobId, Tracked> jobs = new LinkedHashMap<>();
     private final Map<JobId, Tracked> unfinished = new LinkedHashMap<>();
-    private final Map<AgentId, AgentLink> agents = new TreeMap<>((a, b) -> a.value().compareTo(b.value()));
+    private final Map<AgentId, AgentLink> agents =
+            new TreeMap<>((a, b) -> a.value().compareTo(b.value()));
 
     /** Agents that held workers when the server started and have not joined since; nothing is planned until they are back or lost. */
     private final Set<AgentId> awaited = new HashSet<>();
@@ -286,8 +288,10 @@ public final class Trainer implements Jobs, Agents {
             if (!now.isBefore(since.plus(options.heartbeat()))) {
                 for (AgentLink link : List.copyOf(agents.values())) {
                     if (link.connected && !now.isBefore(link.lastSeen.plus(options.heartbeat()))) {
-                        LOG.warn("agent {} has been silent for {} s and is lost", link.agent, options.heartbeat()
-                                .toSeconds());
+                        LOG.warn(
+                                "agent {} has been silent for {} s and is lost",
+                                link.agent,
+                                options.heartbeat().toSeconds());
                         link.connected = false;
                         link.queue.close();
                         loseWorkers(link.agent, Set.of());
@@ -377,17 +381,17 @@ public final class Trainer implements Jobs, Agents {
             return;
         }
         Tracked ended = jobs.get(known.worker().job());
-        Worker former = ended == null
-                ? worker
-                : ended.life.workers.get(known.worker().ordinal());
+        Worker former =
+                ended == null ? worker : ended.life.workers.get(known.worker().ordinal());
         link.squatters.put(known.worker(), former == null ? List.of() : former.slots);
-        link.queue.add(new AgentCommand.Stop(
-                known.worker(), (int) options.stopGrace().toSeconds()));
+        link.queue.add(
+                new AgentCommand.Stop(known.worker(), (int) options.stopGrace().toSeconds()));
     }
 
     /** Tells an agent to forget a job that has ended, once none of its processes is left there. */
     private void forgetIfOver(AgentLink link, JobId job) {
-        boolean running = link.squatters.keySet().stream().anyMatch(worker -> worker.job().equals(job));
+        boolean running =
+                link.squatters.keySet().stream().anyMatch(worker -> worker.job().equals(job));
         if (!unfinished.containsKey(job) && !running) {
             link.queue.add(new AgentCommand.Forget(job));
         }
@@ -410,8 +414,7 @@ public final class Trainer implements Jobs, Agents {
                     Decision decision = rules.lost(job.life, job.pulse, worker, counted);
                     counted = counted
                             && decision.events().stream()
-                                    .noneMatch(event ->
-                                            event instanceof JobEvent.WorkerEnded ended && ended.counted());
+                                    .noneMatch(event -> event instanceof JobEvent.WorkerEnded ended && ended.counted());
                     record(job, decision);
                 }
             }
@@ -527,24 +530,24 @@ public final class Trainer implements Jobs, Agents {
                 unfinished.remove(job.life.id);
                 planWanted = true;
             }
-            case JobEvent.WorkerEnded _,
-                    JobEvent.WorkerPrepared _,
-                    JobEvent.WorkerDone _,
-                    JobEvent.GenerationActivated _ -> planWanted = true;
-            case JobEvent.Submitted _,
-                    JobEvent.SecretChosen _,
-                    JobEvent.WorkerAssigned _,
-                    JobEvent.WorkerStarted _,
-                    JobEvent.WorkerLeaving _,
-                    JobEvent.WorkerLeft _,
-                    JobEvent.WorkerShipped _,
-                    JobEvent.GenerationProposed _,
-                    JobEvent.GenerationCommitted _,
-                    JobEvent.GenerationAbandoned _,
-                    JobEvent.SwitchMeasured _,
-                    JobEvent.GenerationsBroken _,
-                    JobEvent.GenerationsDissolved _,
-                    JobEvent.Progressed _ -> {}
+            case JobEvent.WorkerEnded ignored -> planWanted = true;
+            case JobEvent.WorkerPrepared ignored -> planWanted = true;
+            case JobEvent.WorkerDone ignored -> planWanted = true;
+            case JobEvent.GenerationActivated ignored -> planWanted = true;
+            case JobEvent.Submitted ignored -> {}
+            case JobEvent.SecretChosen ignored -> {}
+            case JobEvent.WorkerAssigned ignored -> {}
+            case JobEvent.WorkerStarted ignored -> {}
+            case JobEvent.WorkerLeaving ignored -> {}
+            case JobEvent.WorkerLeft ignored -> {}
+            case JobEvent.WorkerShipped ignored -> {}
+            case JobEvent.GenerationProposed ignored -> {}
+            case JobEvent.GenerationCommitted ignored -> {}
+            case JobEvent.GenerationAbandoned ignored -> {}
+            case JobEvent.SwitchMeasured ignored -> {}
+            case JobEvent.GenerationsBroken ignored -> {}
+            case JobEvent.GenerationsDissolved ignored -> {}
+            case JobEvent.Progressed ignored -> {}
         }
     }
 
@@ -635,16 +638,15 @@ public final class Trainer implements Jobs, Agents {
             return Optional.empty();
         }
         List<Worker> living = job.living();
-        Demand.Shape shape =
-                switch (job.spec.framework().mode()) {
-                    case SINGLE -> new Demand.Shape.Rigid(1);
-                    case GANG ->
-                        new Demand.Shape.Rigid(job.workers.isEmpty() ? job.spec.workers() : Math.max(1, living.size()));
-                    case ELASTIC ->
-                        job.windingDown() && !living.isEmpty()
-                                ? new Demand.Shape.Rigid(living.size())
-                                : new Demand.Shape.Elastic(job.logicalWorkers);
-                };
+        Demand.Shape shape = switch (job.spec.framework().mode()) {
+            case SINGLE -> new Demand.Shape.Rigid(1);
+            case GANG ->
+                new Demand.Shape.Rigid(job.workers.isEmpty() ? job.spec.workers() : Math.max(1, living.size()));
+            case ELASTIC ->
+                job.windingDown() && !living.isEmpty()
+                        ? new Demand.Shape.Rigid(living.size())
+                        : new Demand.Shape.Elastic(job.logicalWorkers);
+        };
         return Optional.of(new Demand(
                 job.id,
                 job.creator,
@@ -657,9 +659,7 @@ public final class Trainer implements Jobs, Agents {
                 shape,
                 living.stream()
                         .map(worker -> new Demand.Holding(
-                                worker.ordinal(),
-                                worker.slots,
-                                worker.leaving || worker.leftAt != null))
+                                worker.ordinal(), worker.slots, worker.leaving || worker.leftAt != null))
                         .toList()));
     }
 
@@ -721,9 +721,11 @@ public final class Trainer implements Jobs, Agents {
         int masterPort = 0;
         if (gang) {
             Set<String> taken = new HashSet<>();
-            unfinished.values().forEach(other -> other.life.workers.values().stream()
-                    .filter(worker -> worker.living() && worker.host.equals(hosts.getFirst().host))
-                    .forEach(worker -> taken.add(worker.environment.getOrDefault("MASTER_PORT", ""))));
+            unfinished
+                    .values()
+                    .forEach(other -> other.life.workers.values().stream()
+                            .filter(worker -> worker.living() && worker.host.equals(hosts.getFirst().host))
+                            .forEach(worker -> taken.add(worker.environment.getOrDefault("MASTER_PORT", ""))));
             Optional<Integer> port = hosts.getFirst().ports.stream()
                     .filter(candidate -> !taken.contains(Integer.toString(candidate)))
                     .findFirst();
@@ -765,8 +767,7 @@ public final class Trainer implements Jobs, Agents {
         if (job.elastic()) {
             environment.put("CONCERTINA_LOGICAL_WORKERS", Integer.toString(job.spec.workers()));
             environment.put("CONCERTINA_JOB_SECRET", job.secret);
-            environment.put(
-                    "CONCERTINA_SEED", job.spec.environment().getOrDefault("CONCERTINA_SEED", "0"));
+            environment.put("CONCERTINA_SEED", job.spec.environment().getOrDefault("CONCERTINA_SEED", "0"));
             environment.put("CONCERTINA_LISTEN_HOST", worker.host);
         }
         return new AgentCommand.Start(

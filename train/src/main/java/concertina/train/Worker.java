@@ -18,19 +18,24 @@ final class Worker {
     final Map<String, String> environment;
     long processId;
 
-    @Nullable Instant startedAt;
+    @Nullable
+    Instant startedAt;
 
-    @Nullable Instant preparedAt;
+    @Nullable
+    Instant preparedAt;
 
     String address = "";
     boolean leaving;
 
     /** When it last was a member of a running generation that it is no longer in. */
-    @Nullable Instant outSince;
+    @Nullable
+    Instant outSince;
 
-    @Nullable Instant leftAt;
+    @Nullable
+    Instant leftAt;
 
-    @Nullable Instant endedAt;
+    @Nullable
+    Instant endedAt;
 
     int exitCode;
     int signal;

@@ -17,17 +17,17 @@ sealed interface WorkerMessage {
     record Broken(int generation, long step, String error) implements WorkerMessage {}
 
     record Progress(
-            int generation, long epoch, long step, long steps, @Nullable Double loss, @Nullable Double accuracy)
-            implements WorkerMessage {}
+            int generation,
+            long epoch,
+            long step,
+            long steps,
+            @Nullable Double loss,
+            @Nullable Double accuracy) implements WorkerMessage {}
 
     record Left(int generation, long step) implements WorkerMessage {}
 
     record Done(
-            long step,
-            @Nullable Double testLoss,
-            @Nullable Double testAccuracy,
-            String weightsSha256,
-            String model)
+            long step, @Nullable Double testLoss, @Nullable Double testAccuracy, String weightsSha256, String model)
             implements WorkerMessage {}
 
     record Failed(String error) implements WorkerMessage {}
