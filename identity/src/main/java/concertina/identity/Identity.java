@@ -7,6 +7,16 @@ public interface Identity {
     /** Throws NOT_AUTHENTICATED for an unknown user or a wrong password, with the same message and about the same time for both. */
     Caller logOn(UserName user, char[] password);
 
+    /**
+     * The same, with attempts from different places counted apart, so that nobody can keep a user out from elsewhere. Throws
+     * QUOTA_EXCEEDED after too many failures or with too many log-ons at this moment.
+     *
+     * @param address where the call comes from
+     */
+    default Caller logOn(UserName user, char[] password, String address) {
+        return logOn(user, password);
+    }
+
     /** A signed token that proves the caller until it expires. */
     Token issue(Caller caller);
 
