@@ -1,0 +1,214 @@
+package concertina.agent;
+
+import concertina.artifacts.ArchiveLimits;
+import concertina.artifacts.CodeArchive;
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.Framework;
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.model.UserName;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One job's RESULT_DIR on this node, shared by all of its workers here: code, checkpoints, logs, model. The code is fetched
+ * and unpacked once however many workers start together. Thread-safe; the lock covers preparation.
+ */
+final class JobFolder {
+    private static final Logger log = LoggerFactory.getLogger(JobFolder.class);
+    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(5);
+
+    private final JobId job;
+    private final Path folder;
+    private final ServerLink server;
+    private final ReentrantLock lock = new ReentrantLock();
+    private final AtomicBoolean forgotten = new AtomicBoolean();
+
+    /**
+     * @param results the agent's DLI_RESULT_FS
+     */
+    JobFolder(Path results, UserName user, JobId job, ServerLink server) {
+        this.job = job;
+        this.folder = inside(inside(results, "user", user.value()).resolve("batchworkdir"), "job", job.value());
+        this.server = server;
+    }
+
+    /** A path below a folder, where the name is a single plain component. */
+    static Path inside(Path folder, String field, String name) {
+        if (name.isEmpty() || name.equals(".") || name.equals("..") || name.indexOf('/') >= 0 || name.indexOf(0) >= 0) {
+            throw ConcertinaException.invalid(field, name, "a name without separators");
+        }
+        return folder.resolve(name);
+    }
+
+    /** A relative path below a folder, however it is written. */
+    static Path below(Path folder, String field, String relative) {
+        Path resolved =
+                folder.resolve(relative.indexOf(0) >= 0 ? "/" : relative).normalize();
+        if (!resolved.startsWith(folder)) {
+            throw ConcertinaException.invalid(field, relative, "a relative path that stays inside its folder");
+        }
+        return resolved;
+    }
+
+    Path folder() {
+        return folder;
+    }
+
+    Path submittedCode() {
+        return folder.resolve("_submitted_code");
+    }
+
+    /** Where the script runs: the folder that was submitted, or the one above it when there was none. */
+    Path workingFolder(JobSpec spec) {
+        if (!spec.modelDirectory().isEmpty()) {
+            Path named = below(submittedCode(), "--model-dir", spec.modelDirectory());
+            if (Files.isDirectory(named)) {
+                return named;
+            }
+        }
+        return submittedCode();
+    }
+
+    /** The script to run. Throws INVALID_ARGUMENT when it is not there. */
+    Path script(JobSpec spec) {
+        Path given = Path.of(spec.modelMain());
+        if (given.isAbsolute()) {
+            if (Files.isRegularFile(given)) {
+                return given;
+            }
+        } else {
+            for (Path base : new Path[] {workingFolder(spec), submittedCode()}) {
+                Path file = below(base, "--model-main", spec.modelMain());
+                if (Files.isRegularFile(file)) {
+                    return file;
+                }
+            }
+        }
+        throw ConcertinaException.invalid(
+                "--model-main", spec.modelMain(), "a file of the submitted code, or of the node");
+    }
+
+    /**
+     * Makes the folder ready for another worker. Waits for the server while that is away; returns at once when all is
+     * there.
+     *
+     * @param fetchCheckpoints whether the server may have checkpoints that this node lacks
+     * @return checkpoints that came from the server
+     */
+    List<Path> prepare(JobSpec spec, boolean hasCode, boolean fetchCheckpoints)
+            throws IOException, InterruptedException {
+        lock.lockInterruptibly();
+        try {
+            Files.createDirectories(folder.resolve("checkpoint"));
+            Files.createDirectories(folder.resolve("log"));
+            if (spec.framework() != Framework.TENSORFLOW) {
+                Files.createDirectories(folder.resolve("model"));
+            }
+            if (!Files.isDirectory(submittedCode(), LinkOption.NOFOLLOW_LINKS)) {
+                if (hasCode) {
+                    patiently(this::fetchCode);
+                } else {
+                    Files.createDirectories(submittedCode());
+                }
+            }
+            List<Path> fetched = new ArrayList<>();
+            if (fetchCheckpoints) {
+                patiently(() -> fetchCheckpoints(fetched));
+            }
+            return fetched;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private interface Fetch {
+        void run() throws IOException, InterruptedException;
+    }
+
+    private void patiently(Fetch fetch) throws IOException, InterruptedException {
+        Duration pause = Duration.ofMillis(100);
+        while (true) {
+            try {
+                fetch.run();
+                return;
+            } catch (IOException e) {
+                if (forgotten.get()) {
+                    throw e;
+                }
+                log.warn("job {}: {}; tried again", job, e.toString());
+                Thread.sleep(pause);
+                pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) > 0 ? LONGEST_PAUSE : pause.multipliedBy(2);
+            }
+        }
+    }
+
+    private void fetchCode() throws IOException, InterruptedException {
+        Optional<ServerLink.Download> code = server.code(job, folder);
+        if (code.isEmpty()) {
+            throw new ConcertinaException(ErrorCode.NOT_FOUND, "the server does not have the code of job " + job);
+        }
+        try {
+            CodeArchive.unpack(code.get().file(), code.get().name(), submittedCode(), ArchiveLimits.DEFAULT);
+        } finally {
+            Files.deleteIfExists(code.get().file());
+        }
+    }
+
+    private void fetchCheckpoints(List<Path> fetched) throws IOException, InterruptedException {
+        Path checkpoints = folder.resolve("checkpoint");
+        for (String path : server.checkpoints(job)) {
+            Path target = below(folder, "path", path);
+            if (!target.startsWith(checkpoints) || Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
+                continue;
+            }
+            try {
+                Path file = server.file(job, path, folder);
+                Files.createDirectories(parent(target));
+                Files.move(file, target, StandardCopyOption.ATOMIC_MOVE);
+                fetched.add(target);
+            } catch (ConcertinaException e) {
+                // A newer checkpoint has taken its place meanwhile.
+                log.info("job {}: checkpoint {} is gone", job, path);
+            }
+        }
+    }
+
+    private static Path parent(Path file) {
+        Path parent = file.getParent();
+        return parent == null ? file : parent;
+    }
+
+    /** Ends waiting for the server. */
+    void forget() {
+        forgotten.set(true);
+    }
+
+    /** Removes a folder and everything in it; links are removed, not followed. No effect when there is none. */
+    static void delete(Path folder) throws IOException {
+        if (!Files.exists(folder, LinkOption.NOFOLLOW_LINKS)) {
+            return;
+        }
+        if (Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)) {
+            try (Stream<Path> entries = Files.list(folder)) {
+                for (Path entry : (Iterable<Path>) entries::iterator) {
+                    delete(entry);
+                }
+            }
+        }
+        Files.deleteIfExists(folder);
+    }
+}
