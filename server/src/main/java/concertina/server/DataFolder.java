@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -142,6 +143,11 @@ public record DataFolder(Path root) {
 
     /** Replaces a file that only its owner may read. */
     static void writeSecret(Path file, String text) throws IOException {
+        writeSecret(file, text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** As {@link #writeSecret(Path, String)}. */
+    static void writeSecret(Path file, byte[] bytes) throws IOException {
         Path folder = file.toAbsolutePath().getParent();
         Path part = Files.createTempFile(
                 folder,
@@ -149,7 +155,7 @@ public record DataFolder(Path root) {
                 ".part",
                 PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
         try {
-            Files.writeString(part, text);
+            Files.write(part, bytes);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } finally {
             Files.deleteIfExists(part);

@@ -3,6 +3,7 @@ package concertina.server;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.math.BigInteger;
@@ -57,6 +58,8 @@ import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 public final class ServerCertificate {
     private static final Pattern PRIVATE_KEY =
             Pattern.compile("-----BEGIN PRIVATE KEY-----([A-Za-z0-9+/=\\s]+)-----END PRIVATE KEY-----");
+    private static final String ALIAS = "server";
+    private static final String LOOPBACK = "127.0.0.1";
     private static final Duration LIFE = Duration.ofDays(825);
     private static final Duration EARLY = Duration.ofDays(30);
     private static final Pattern NUMERIC_ADDRESS = Pattern.compile("[0-9.]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*");
@@ -79,6 +82,33 @@ public final class ServerCertificate {
     /** Opens the key store; lives in memory only. */
     public String password() {
         return password;
+    }
+
+    /** Writes the key store to a file that only its owner may read, replacing what was there. */
+    public void store(Path file) {
+        try (ByteArrayOutputStream bytes = new ByteArrayOutputStream()) {
+            keyStore.store(bytes, password.toCharArray());
+            DataFolder.writeSecret(file, bytes.toByteArray());
+        } catch (GeneralSecurityException | IOException failed) {
+            throw new IllegalStateException("the key store cannot be written to " + file, failed);
+        }
+    }
+
+    /** The name by which clients on this machine reach the server so that the certificate fits. */
+    public String hostName() {
+        try {
+            X509Certificate certificate = (X509Certificate) keyStore.getCertificate(ALIAS);
+            Collection<List<?>> alternatives = certificate.getSubjectAlternativeNames();
+            List<String> held = alternatives == null
+                    ? List.of()
+                    : alternatives.stream()
+                            .map(name -> name.get(1).toString())
+                            .filter(name -> !name.contains("*"))
+                            .toList();
+            return held.contains(LOOPBACK) || held.isEmpty() ? LOOPBACK : held.getFirst();
+        } catch (GeneralSecurityException damaged) {
+            throw new IllegalStateException(damaged);
+        }
     }
 
     /** PEM file that a client may trust. */
@@ -109,7 +139,7 @@ public final class ServerCertificate {
 
     /** Names a client may use for this machine, beside those the owner adds. */
     static Set<String> names(Collection<String> extraNames) {
-        Set<String> names = new LinkedHashSet<>(List.of("localhost", "127.0.0.1", "::1"));
+        Set<String> names = new LinkedHashSet<>(List.of("localhost", LOOPBACK, "::1"));
         try {
             String host = InetAddress.getLocalHost().getHostName();
             if (host.matches("[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")) {
@@ -215,7 +245,7 @@ public final class ServerCertificate {
             String password = new BigInteger(256, new SecureRandom()).toString(36);
             KeyStore store = KeyStore.getInstance("PKCS12");
             store.load(null, password.toCharArray());
-            store.setKeyEntry("server", key, password.toCharArray(), chain);
+            store.setKeyEntry(ALIAS, key, password.toCharArray(), chain);
             return new ServerCertificate(store, password, certificateFile);
         } catch (GeneralSecurityException | IOException unusable) {
             throw new ConcertinaException(

@@ -1,0 +1,27 @@
+package concertina.server;
+
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Runs the server in the foreground until it is told to end. */
+@Command(name = "serve", description = "Run the server in the foreground.", mixinStandardHelpOptions = true)
+final class ServeCommand implements Callable<Integer> {
+    @Mixin
+    private DataOption data = new DataOption();
+
+    @Option(names = "--config", paramLabel = "FILE", description = "Configuration, YAML.")
+    private @Nullable Path configurationFile;
+
+    @Option(names = "--detached", hidden = true, description = "Log to the log file only.")
+    private boolean detached;
+
+    @Override
+    public Integer call() throws InterruptedException {
+        Configuration configuration = ConfigurationReader.read(configurationFile, System.getenv());
+        return detached || configuration.httpsPort() >= 0 ? 0 : 1;
+    }
+}
