@@ -1,0 +1,38 @@
+"""The script that Concertina runs in the rescale benchmark: the digits example, with every completed step written down."""
+
+import argparse
+
+import torch
+from torch.nn import functional as F
+
+from fabric_model import FabricModel
+from network import datasets, network
+from tracing import Trace
+
+
+class TracedSGD(torch.optim.SGD):
+    """Counts its steps in its own state, so that the number travels with the job, and records when each was completed."""
+
+    def __init__(self, parameters, trace, **settings):
+        super().__init__(parameters, **settings)
+        self.param_groups[0]["completed"] = 0
+        self._trace = trace
+
+    def step(self, closure=None):
+        result = super().step(closure)
+        self.param_groups[0]["completed"] += 1
+        self._trace.completed(self.param_groups[0]["completed"])
+        return result
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--batch-size", type=int, required=True, help="images per logical worker and step")
+parser.add_argument("--workers", type=int, required=True)
+parser.add_argument("--width", type=int, required=True)
+parser.add_argument("--trace", required=True, help="folder")
+arguments = parser.parse_args()
+
+torch.manual_seed(1)
+model = network(arguments.width, 0.25)
+optimizer = TracedSGD(model.parameters(), Trace(arguments.trace), lr=0.05, momentum=0.9)
+FabricModel(model, datasets, F.nll_loss, optimizer).train(1_000_000, arguments.batch_size, arguments.workers)
