@@ -1,0 +1,5 @@
+/** What agents call. */
+@NullMarked
+package concertina.api.agents;
+
+import org.jspecify.annotations.NullMarked;
