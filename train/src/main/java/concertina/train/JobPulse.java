@@ -5,6 +5,8 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,8 +25,8 @@ final class JobPulse {
     /** Completed steps of those who answered the present break. */
     final Map<Integer, Long> stepsAtBreak = new HashMap<>();
 
-    /** Pauses reported for the running generation. */
-    final Map<Integer, Double> pauses = new HashMap<>();
+    /** Pauses in milliseconds, by generation and worker; those of past generations are dropped. */
+    private final SortedMap<Integer, Map<Integer, Double>> pauses = new TreeMap<>();
 
     /** Workers that were told to stop in their agent's present session. */
     final Set<Integer> stopSent = new HashSet<>();
@@ -52,6 +54,21 @@ final class JobPulse {
         retryAt = since;
     }
 
+    void paused(int generation, int ordinal, double pauseMillis) {
+        pauses.computeIfAbsent(generation, number -> new HashMap<>()).merge(ordinal, pauseMillis, Math::max);
+    }
+
+    Map<Integer, Double> pauses(int generation) {
+        return pauses.getOrDefault(generation, Map.of());
+    }
+
+    double longestPause(int generation) {
+        return pauses(generation).values().stream()
+                .mapToDouble(Double::doubleValue)
+                .max()
+                .orElse(0);
+    }
+
     /** Forgets what an event has made meaningless. */
     void follow(JobEvent event, Instant at) {
         switch (event) {
@@ -61,7 +78,7 @@ final class JobPulse {
             }
             case JobEvent.GenerationActivated active -> {
                 formed.clear();
-                pauses.clear();
+                pauses.headMap(active.generation()).clear();
                 unformed = 0;
                 step = Math.max(step, active.step());
             }

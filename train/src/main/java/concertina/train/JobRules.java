@@ -133,10 +133,7 @@ final class JobRules {
                 Decision decision = activation(job, switched.generation(), switched.step());
                 if (switched.generation() >= job.activated) {
                     pulse.step = Math.max(pulse.step, switched.step());
-                }
-                if (decision.nothing() && job.activated == switched.generation()) {
-                    pulse.pauses.merge(worker.ordinal(), switched.pauseMillis(), Math::max);
-                    yield Decision.NONE;
+                    pulse.paused(switched.generation(), worker.ordinal(), switched.pauseMillis());
                 }
                 yield decision;
             }
@@ -557,13 +554,11 @@ final class JobRules {
 
     private static Decision measure(JobLife job, JobPulse pulse, Generation current) {
         JobView.Switch last = job.switches.getLast();
-        double longest = pulse.pauses.values().stream()
-                .mapToDouble(Double::doubleValue)
-                .max()
-                .orElse(0);
+        double longest = pulse.longestPause(current.number());
+        Map<Integer, Double> pauses = pulse.pauses(current.number());
         boolean all = current.members().stream()
-                .allMatch(ordinal -> pulse.pauses.containsKey(ordinal)
-                        || !job.worker(ordinal).living());
+                .allMatch(ordinal ->
+                        pauses.containsKey(ordinal) || !job.worker(ordinal).living());
         return all && longest > last.pauseMillis()
                 ? Decision.record(new JobEvent.SwitchMeasured(current.number(), longest))
                 : Decision.NONE;

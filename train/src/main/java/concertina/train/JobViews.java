@@ -60,12 +60,7 @@ final class JobViews {
         List<JobView.Switch> switches = new ArrayList<>(job.switches);
         if (job.current != null && !switches.isEmpty()) {
             JobView.Switch last = switches.getLast();
-            double longest = Math.max(
-                    last.pauseMillis(),
-                    pulse.pauses.values().stream()
-                            .mapToDouble(Double::doubleValue)
-                            .max()
-                            .orElse(0));
+            double longest = Math.max(last.pauseMillis(), pulse.longestPause(last.generation()));
             switches.set(
                     switches.size() - 1,
                     new JobView.Switch(

@@ -332,6 +332,10 @@ public final class Trainer implements Jobs, Agents {
             for (AgentHello.KnownWorker known : hello.workers()) {
                 adopt(link, known, present);
             }
+            hello.workers().stream()
+                    .map(known -> known.worker().job())
+                    .distinct()
+                    .forEach(job -> forgetIfOver(link, job));
             for (Tracked job : List.copyOf(unfinished.values())) {
                 job.life.workers.values().stream()
                         .filter(worker -> worker.agent.equals(link.agent))
@@ -339,12 +343,9 @@ public final class Trainer implements Jobs, Agents {
             }
             loseWorkers(link.agent, present);
             for (Tracked job : List.copyOf(unfinished.values())) {
-                for (Worker worker : job.life.workers.values()) {
-                    if (worker.living() && worker.agent.equals(link.agent) && job.life.wanted(worker)) {
-                        if (!present.contains(worker.id)) {
-                            link.queue.add(startCommand(job.life, worker));
-                        }
-                        rules.repeat(job.life, job.pulse, worker).forEach(link.queue::add);
+                for (Worker worker : List.copyOf(job.life.workers.values())) {
+                    if (worker.living() && worker.agent.equals(link.agent)) {
+                        renew(link, job, worker, present.contains(worker.id));
                     }
                 }
             }
@@ -363,6 +364,21 @@ public final class Trainer implements Jobs, Agents {
         }
     }
 
+    /** Tells a new session what still matters of what former ones were told. */
+    private void renew(AgentLink link, Tracked job, Worker worker, boolean present) {
+        boolean wanted = job.life.wanted(worker);
+        if (!present && !wanted) {
+            record(job, rules.lost(job.life, job.pulse, worker, false));
+            return;
+        }
+        if (!present) {
+            link.queue.add(startCommand(job.life, worker));
+        }
+        if (wanted) {
+            rules.repeat(job.life, job.pulse, worker).forEach(link.queue::add);
+        }
+    }
+
     private void adopt(AgentLink link, AgentHello.KnownWorker known, Set<WorkerId> present) {
         Tracked job = unfinished.get(known.worker().job());
         Worker worker = job == null ? null : job.life.workers.get(known.worker().ordinal());
@@ -377,7 +393,6 @@ public final class Trainer implements Jobs, Agents {
         }
         boolean gone = known.reports().stream().anyMatch(AgentReport.Exited.class::isInstance);
         if (gone) {
-            forgetIfOver(link, known.worker().job());
             return;
         }
         Tracked ended = jobs.get(known.worker().job());
@@ -562,7 +577,7 @@ public final class Trainer implements Jobs, Agents {
                 for (AgentId host : hosts) {
                     AgentLink link = agents.get(host);
                     if (link != null && link.connected) {
-                        link.queue.add(forget);
+                        forgetIfOver(link, forget.job());
                     }
                 }
             }
