@@ -1,1 +1,19 @@
-"""Concertina inside a worker: elastic runtime and process supervision."""
+"""Concertina inside a worker: elastic runtime and process supervision.
+
+Importing the package loads nothing else, so the supervisor stays small; `weights_digest` and `prepare_process` load torch when asked
+for.
+"""
+
+__all__ = ["prepare_process", "weights_digest"]
+
+
+def __getattr__(name):
+    if name == "weights_digest":
+        from concertina.state import weights_digest
+
+        return weights_digest
+    if name == "prepare_process":
+        from concertina.process import prepare_process
+
+        return prepare_process
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,48 @@
+"""What user code may override to follow a training: `Callback` for epochs, `LoggerCallback` for metrics."""
+
+from __future__ import annotations
+
+
+class Callback:
+    """Called on the worker of rank 0. `params` has "optimizer" and "epochs"; `model` is the user's module with current weights.
+
+    Changes to the optimizer's `param_groups` reach all workers with the next step; changes to anything else stay on this worker.
+    """
+
+    def __init__(self):
+        self.params = {}
+        self.model = None
+
+    def set_params(self, params):
+        self.params = params
+
+    def set_model(self, model):
+        self.model = model
+
+    def on_train_begin(self):
+        """Before the first step, or when this worker takes over as rank 0."""
+
+    def on_train_end(self):
+        """After the last epoch."""
+
+    def on_epoch_begin(self, epoch):
+        """`epoch` counts from 0."""
+
+    def on_epoch_end(self, epoch, save_model=False):
+        """`epoch` counts from 0; `save_model` is true on the one worker that should write the model."""
+
+
+class LoggerCallback:
+    """Receives metrics on the worker of rank 0. `acc` is in percent, `completed_batch` counts steps of the epoch from 1."""
+
+    def on_train_begin(self):
+        """Before the first metric, or when this worker takes over as rank 0."""
+
+    def on_train_end(self):
+        """After the last metric."""
+
+    def log_train_metrics(self, loss, acc, completed_batch, worker=0):
+        """After every step: mean loss and accuracy of the step's samples."""
+
+    def log_test_metrics(self, loss, acc, completed_batch, worker=0):
+        """After every evaluation of the test set."""

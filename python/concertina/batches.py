@@ -1,0 +1,243 @@
+"""Computing micro-batches: samples in, a gradient, a loss and an accuracy out; and evaluating the test set."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
+
+from concertina import partition
+
+
+class StepModel:
+    """The user's module as custom step and test functions see it: it behaves like the module and knows optimizer and loss."""
+
+    def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, loss_function: Callable):
+        self.module = module
+        self._optimizer = optimizer
+        self._loss_function = loss_function
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        return self.module(*inputs, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["module"], name)
+
+    def get_optimizer(self) -> torch.optim.Optimizer:
+        return self._optimizer
+
+    def get_loss_function(self) -> Callable:
+        return self._loss_function
+
+
+class Samples:
+    """The training set as (step, logical worker) → batch; the same whoever asks."""
+
+    def __init__(self, dataset: Any, step_samples: int, logical_workers: int, seed: int, collate: Callable | None):
+        if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
+            raise ValueError(
+                f"datasets_function returned a {type(dataset).__name__} for training; accepted is a data set with __len__ and "
+                "__getitem__, because a sample must be reachable by its number from whichever worker computes it"
+            )
+        self.dataset = dataset
+        self.count = len(dataset)
+        if self.count < 1:
+            raise ValueError("datasets_function returned a training set with 0 samples; accepted is at least 1")
+        self.step_samples = step_samples
+        self.logical_workers = logical_workers
+        self.steps_per_epoch = partition.steps_per_epoch(self.count, step_samples)
+        self.full_slice = -(-step_samples // logical_workers)
+        self._seed = seed
+        self._collate = collate or default_collate
+        self._plain = type(dataset) is TensorDataset and collate is None
+        self._epoch = -1
+        self._order: torch.Tensor = torch.empty(0, dtype=torch.int64)
+
+    def slices(self, step: int) -> list[range]:
+        """Positions in the epoch's order that each logical worker takes in this step (counted over all epochs)."""
+        start = step % self.steps_per_epoch * self.step_samples
+        present = min(self.step_samples, self.count - start)
+        return [
+            range(start + part.start, start + part.stop) if part else part
+            for part in partition.slices(present, self.logical_workers, min(2, self.full_slice))
+        ]
+
+    def ids(self, step: int, positions: range) -> torch.Tensor:
+        """Sample ids at these positions of the step's epoch."""
+        epoch = step // self.steps_per_epoch
+        if epoch != self._epoch:
+            self._order = partition.order(self._seed, epoch, self.count)
+            self._epoch = epoch
+        return self._order[positions.start : positions.stop]
+
+    def load(self, step: int, positions: range) -> Any:
+        """The collated batch of these positions; random transformations must have been seeded before."""
+        ids = self.ids(step, positions)
+        if self._plain:
+            return [tensor[ids] for tensor in self.dataset.tensors]
+        numbers = ids.tolist()
+        if hasattr(self.dataset, "__getitems__"):
+            return self._collate(self.dataset.__getitems__(numbers))
+        return self._collate([self.dataset[number] for number in numbers])
+
+
+def seed_randomness(number: int) -> None:
+    """Seed torch, random and, where it is loaded, numpy."""
+    torch.manual_seed(number)
+    random.seed(number)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(number & 0xFFFFFFFF)
+
+
+def moved(data: Any, device: torch.device) -> Any:
+    """`data` with every tensor in it on the device."""
+    if isinstance(data, torch.Tensor):
+        return data.to(device, non_blocking=True)
+    if isinstance(data, dict):
+        return {key: moved(value, device) for key, value in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*(moved(value, device) for value in data))
+    if isinstance(data, (list, tuple)):
+        return type(data)(moved(value, device) for value in data)
+    return data
+
+
+def split(data: Any) -> tuple[tuple, Any]:
+    """Inputs and labels of a batch: the last element is the labels, all before go into the model."""
+    if not isinstance(data, (list, tuple)) or len(data) < 2:
+        raise ValueError(
+            f"a batch is a {type(data).__name__}; accepted without fn_step_train and fn_test is a tuple or list of inputs and labels"
+        )
+    return tuple(data[:-1]), data[-1]
+
+
+@torch.no_grad()
+def accuracy_percent(outputs: Any, labels: Any) -> float:
+    """Share of samples whose greatest output is the label, in percent; 0.0 where that has no meaning, as in regression.
+
+    outputs (n, classes, …), labels (n, …) of class numbers or (n, classes) one-hot; or outputs (n) or (n, 1) of logits or
+    probabilities is not judged.
+    """
+    if not isinstance(outputs, torch.Tensor) or not isinstance(labels, torch.Tensor) or outputs.dim() < 2 or not labels.numel():
+        return 0.0
+    predicted = outputs.argmax(1)
+    if labels.dim() == outputs.dim() and labels.shape == outputs.shape and outputs.shape[1] > 1:
+        labels = labels.argmax(1)
+    if labels.is_floating_point() or labels.shape != predicted.shape:
+        return 0.0
+    return float((predicted == labels).sum()) * 100.0 / labels.numel()
+
+
+class MicroBatches:
+    """Runs the user's step function for one logical worker at a time, always from the same weights, buffers and random numbers.
+
+    Used by the training thread. Gradients are left in the parameters' `grad`.
+    """
+
+    def __init__(
+        self,
+        model: StepModel,
+        samples: Samples,
+        step_function: Callable | None,
+        accuracy: Callable,
+        seed: int,
+        device: torch.device,
+        loader: Any,
+    ):
+        self._model = model
+        self._samples = samples
+        self._step_function = step_function or self._plain_step
+        self._accuracy = accuracy
+        self._custom = step_function is not None
+        self._seed = seed
+        self._device = device
+        self._loader = loader
+
+    def compute(self, step: int, logical_worker: int, positions: range) -> tuple[float, float]:
+        """Loss and accuracy in percent of one micro-batch."""
+        epoch = step // self._samples.steps_per_epoch
+        seed_randomness(partition.number_from("data", self._seed, step, logical_worker))
+        data = self._samples.load(step, positions)
+        seed_randomness(partition.number_from("compute", self._seed, step, logical_worker))
+        if self._device.type != "cpu":
+            data = moved(data, self._device)
+        arguments = {
+            "epoch": epoch,
+            "step": step % self._samples.steps_per_epoch,
+            "logical_worker": logical_worker,
+            "batch_size": len(positions),
+            "device": self._device,
+        }
+        result = self._step_function(self._model, data, self._accuracy, self._loader, arguments)
+        if self._custom and not (isinstance(result, (tuple, list)) and len(result) == 2):
+            raise ValueError(f"fn_step_train returned a {type(result).__name__}; accepted is a tuple (accuracy in percent, loss)")
+        return _number(result[1]), _number(result[0])
+
+    def _plain_step(self, model: StepModel, data: Any, accuracy: Callable, loader: Any, arguments: dict) -> tuple:
+        inputs, labels = split(data)
+        outputs = model.module(*inputs)
+        loss = model.get_loss_function()(outputs, labels)
+        loss.backward()
+        return accuracy(outputs, labels), loss
+
+
+class Evaluation:
+    """Loss and accuracy of the test set, on one worker."""
+
+    def __init__(
+        self,
+        model: StepModel,
+        dataset: Any,
+        batch_size: int,
+        test_function: Callable | None,
+        accuracy: Callable,
+        device: torch.device,
+        collate: Callable | None,
+        seed: int,
+    ):
+        self._model = model
+        self._dataset = dataset
+        self._batch_size = batch_size
+        self._test_function = test_function
+        self._accuracy = accuracy
+        self._device = device
+        self._collate = collate
+        self._seed = seed
+
+    def run(self, epoch: int) -> tuple[float, float] | None:
+        """(loss, accuracy in percent), the mean over all samples; None without a test set."""
+        if self._dataset is None:
+            return None
+        seed_randomness(partition.number_from("test", self._seed, epoch))
+        batches = DataLoader(self._dataset, self._batch_size, shuffle=False, collate_fn=self._collate)
+        module = self._model.module
+        module.eval()
+        try:
+            with torch.no_grad():
+                if self._test_function is not None:
+                    result = self._test_function(self._model, batches, {"epoch": epoch, "device": self._device})
+                    pair = result if isinstance(result, (tuple, list)) else (result, 0.0)
+                    return _number(pair[0]), _number(pair[1]) if len(pair) > 1 else 0.0
+                return self._plain_test(batches)
+        finally:
+            module.train()
+
+    def _plain_test(self, batches: DataLoader) -> tuple[float, float] | None:
+        losses, accuracies, count = 0.0, 0.0, 0
+        for data in batches:
+            inputs, labels = split(moved(data, self._device))
+            outputs = self._model.module(*inputs)
+            present = len(labels)
+            losses += _number(self._model.get_loss_function()(outputs, labels)) * present
+            accuracies += _number(self._accuracy(outputs, labels)) * present
+            count += present
+        return (losses / count, accuracies / count) if count else None
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if isinstance(value, torch.Tensor) else value)

@@ -1,0 +1,508 @@
+"""The training loop of one worker: steps, switches of generation, recovery, and rank 0's work between steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from concertina import state, sums
+from concertina.batches import Evaluation, MicroBatches, Samples
+from concertina.checkpoints import Checkpoints
+from concertina.files import ModelFiles
+from concertina.membership import Membership
+from concertina.mesh import GroupBroken, Mesh
+from concertina.reduction import Reduction, Verdict
+from concertina.reports import Reporter
+
+PROGRESS_SECONDS = 0.1
+MOST_ATTEMPTS = 8
+
+
+class Trainee:
+    """What is trained: the module and its optimizer, with the views and snapshots that a step needs. One per process."""
+
+    def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device):
+        self.module = module
+        self.optimizer = optimizer
+        self.names = [name for name, each in module.named_parameters() if each.requires_grad]
+        self.parameters = [each for each in module.parameters() if each.requires_grad]
+        known = {id(each) for each in module.parameters()}
+        if any(id(each) not in known for group in optimizer.param_groups for each in group["params"]):
+            raise ValueError("optimizer holds parameters that are not the model's; accepted are parameters of the model")
+        if not self.parameters:
+            raise ValueError("model has no parameters to train; accepted is a model with at least one")
+        dtypes = {each.dtype for each in self.parameters}
+        self.gradient_dtype = dtypes.pop() if len(dtypes) == 1 else torch.float64
+        length = sum(each.numel() for each in self.parameters)
+        self.mean = torch.zeros(length, dtype=self.gradient_dtype)
+        self._mean_there = self.mean if device.type == "cpu" else torch.zeros_like(self.mean, device=device)
+        pieces = torch.split(self._mean_there, [each.numel() for each in self.parameters])
+        self._gradients = [piece.view(each.shape) for piece, each in zip(pieces, self.parameters)]
+
+    def forget_gradients(self) -> None:
+        for each in self.parameters:
+            each.grad = None
+
+    def gradients(self) -> list[torch.Tensor | None]:
+        return [each.grad for each in self.parameters]
+
+    def descend(self, maxima: list[float]) -> None:
+        """Optimizer step with the mean gradients; a parameter that had no gradient in any micro-batch is left alone."""
+        if self._mean_there is not self.mean:
+            self._mean_there.copy_(self.mean)
+        for each, gradient, maximum in zip(self.parameters, self._gradients, maxima):
+            if maximum < 0.0:
+                each.grad = None
+            else:
+                each.grad = gradient if gradient.dtype == each.dtype else gradient.to(each.dtype)
+        self.optimizer.step()
+        self.forget_gradients()
+
+    def buffers(self) -> list[torch.Tensor]:
+        return list(self.module.buffers())
+
+    def hyperparameters(self) -> list:
+        """The optimizer's groups without their parameters, as plain values."""
+        return [
+            {key: _plain(value) for key, value in group.items() if key != "params"} for group in self.optimizer.param_groups
+        ]
+
+    def adopt_hyperparameters(self, groups: list) -> None:
+        for group, values in zip(self.optimizer.param_groups, groups):
+            for key, value in values.items():
+                if isinstance(group.get(key), torch.Tensor):
+                    group[key].fill_(value)
+                else:
+                    group[key] = value
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        named = {name: each.detach() for name, each in self.module.named_parameters()}
+        named.update({name: each.detach() for name, each in self.module.named_buffers()})
+        return named
+
+    def load(self, tensors: dict[str, torch.Tensor], optimizer: dict) -> None:
+        """Raises DamagedState when names or shapes are not this model's."""
+        mine = self.tensors()
+        if mine.keys() != tensors.keys() or any(mine[name].shape != tensors[name].shape for name in mine):
+            raise state.DamagedState("the state is of another model")
+        with torch.no_grad():
+            for name, each in mine.items():
+                each.copy_(tensors[name])
+        self.optimizer.load_state_dict(optimizer)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+
+
+class Report:
+    """What one finished step showed: enough for any worker to log it."""
+
+    def __init__(self, generation: int, step: int, loss: float, accuracy: float, workers: int, milliseconds: float):
+        self.generation = generation
+        self.step = step
+        self.loss = loss
+        self.accuracy = accuracy
+        self.workers = workers
+        self.milliseconds = milliseconds
+
+
+class Engine:
+    """Trains to the end of the last epoch whatever happens to the other workers, then returns on rank 0.
+
+    On the other workers `run` ends the process, with code 0, when they leave the job or the job is done. Everything here belongs to
+    the training thread; other threads reach it only through `Membership`.
+    """
+
+    def __init__(
+        self,
+        trainee: Trainee,
+        samples: Samples,
+        micro_batches: MicroBatches,
+        evaluation: Evaluation,
+        reporter: Reporter,
+        checkpoints: Checkpoints,
+        files: ModelFiles,
+        membership: Membership,
+        send: Callable[[dict], None],
+        epochs: int,
+        logical_workers: int,
+        validation_freq: int,
+        checkpoint_freq: int,
+        device: torch.device,
+        wanted_workers: Callable[[int, int], int] | None,
+        leave: Callable[[], None],
+    ):
+        self._trainee = trainee
+        self._samples = samples
+        self._micro_batches = micro_batches
+        self._evaluation = evaluation
+        self._reporter = reporter
+        self._checkpoints = checkpoints
+        self._files = files
+        self._membership = membership
+        self._send = send
+        self._epochs = epochs
+        self._logical_workers = logical_workers
+        self._validation_freq = validation_freq
+        self._checkpoint_freq = checkpoint_freq
+        self._device = device
+        self._wanted_workers = wanted_workers
+        self._leave = leave
+        self._steps = samples.steps_per_epoch * epochs
+        self._grid = sums.GridSum([each.shape for each in trainee.parameters], logical_workers, device)
+        self._bounds = [sums.FIRST_BOUND] * len(trainee.parameters)
+        self._mesh: Mesh | None = None
+        self._reduction: Reduction | None = None
+        self._report: Report | None = None
+        self._logged = 0
+        self._memory: list | None = None
+        self._boundary = -1
+        self._hyperparameters_sent: str | None = None
+        self._step_ended: float | None = None
+        self._pause: tuple[int, int, float] | None = None
+        self._pause_began: float | None = None
+        self._progress_sent = 0.0
+        self._wanted: int | None = None
+        self._final: dict | None = None
+        self._began = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Completed steps, over all epochs; -1 while this worker holds no state."""
+        return self._membership.completed
+
+    def run(self) -> None:
+        self._await_generation()
+        while True:
+            try:
+                while self.step < self._steps:
+                    self._work_as_rank_zero()
+                    if self._take_step():
+                        self._switch()
+                self._work_as_rank_zero()
+                self._part()
+                break
+            except GroupBroken as broken:
+                self._pause_began = self._pause_began or self._step_ended
+                self._membership.broken(self._mesh, str(broken))
+                self._await_generation()
+        rank = self._mesh.rank
+        self._membership.leave()
+        self._checkpoints.finish()
+        if rank != 0:
+            self._leave()
+
+    # Generations
+
+    def _await_generation(self) -> None:
+        """Enter the next generation that stands, again and again until one holds."""
+        while True:
+            pending = self._membership.await_formed()
+            if pending.mesh is None:
+                self._depart(pending.generation)
+            mesh = pending.mesh
+            try:
+                self._membership.enter(pending.generation)
+            except GroupBroken:
+                continue
+            try:
+                self._enter(mesh, pending.source, pending.receivers)
+                return
+            except (GroupBroken, state.DamagedState) as broken:
+                self._membership.broken(mesh, str(broken))
+
+    def _switch(self) -> None:
+        """All members voted for the pending generation: enter it now, or leave."""
+        generation = self._membership.vote()
+        if not generation:
+            raise GroupBroken("told to stop")
+        self._pause_began = self._step_ended
+        pending = self._membership.enter(generation)
+        if pending.mesh is None:
+            self._depart(generation)
+        self._enter(pending.mesh, pending.source, pending.receivers)
+
+    def _enter(self, mesh: Mesh, source: int, receivers: list[int]) -> None:
+        self._mesh = mesh
+        self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), self._grid.length)
+        self._hyperparameters_sent = None
+        stateless = self.step < 0
+        if mesh.rank == source:
+            if stateless:
+                self._start()
+                receivers = list(range(mesh.size))
+            targets = [each for each in receivers if each != source]
+            if targets:
+                state.send(mesh, targets, self._snapshot())
+        elif stateless or mesh.rank in receivers:
+            content = state.receive(mesh, source)
+            self._membership.apply(lambda: self._adopt(content))
+            if stateless:
+                self._pause_began = None
+        now = time.monotonic()
+        pause = 0.0 if self._pause_began is None else (now - self._pause_began) * 1000.0
+        self._pause = (mesh.generation, self.step, pause)
+        self._pause_began = None
+
+    def _start(self) -> None:
+        """Rank 0 of a job nobody holds the state of: the newest checkpoint, else the beginning."""
+        content = self._checkpoints.newest()
+        while content is not None:
+            try:
+                self._membership.apply(lambda: self._adopt(content))
+                self._reporter.say(f"Resumed from the checkpoint of step {self.step}.")
+                return
+            except state.DamagedState as error:
+                self._reporter.say(f"Checkpoint not used: {error}.")
+                content = None
+        self._membership.apply(lambda: 0)
+
+    def _depart(self, generation: int) -> None:
+        self._membership.leave()
+        self._checkpoints.finish()
+        self._send({"type": "left", "generation": generation, "step": self.step})
+        self._leave()
+
+    def _part(self) -> None:
+        """Nobody goes before rank 0 has written the final files; should it die, another does them."""
+        signal = bytearray(1)
+        others = [rank for rank in range(self._mesh.size) if rank != self._mesh.rank]
+        if self._mesh.rank == 0:
+            self._mesh.exchange({rank: [memoryview(b"!")] for rank in others}, {})
+        else:
+            self._mesh.exchange({}, {0: [memoryview(signal)]})
+
+    def _snapshot(self) -> dict:
+        report = self._report
+        return {
+            "step": self.step,
+            "bounds": self._bounds,
+            "tensors": self._trainee.tensors(),
+            "optimizer": self._trainee.optimizer.state_dict(),
+            "report": None if report is None else list(vars(report).values()),
+            "logged": self._logged,
+            "memory": self._memory,
+            "boundary": self._boundary,
+        }
+
+    def _adopt(self, content: dict) -> int:
+        if not isinstance(content, dict) or len(content.get("bounds", ())) != len(self._bounds):
+            raise state.DamagedState("the state is of another model")
+        self._trainee.load(content["tensors"], content["optimizer"])
+        self._bounds = content["bounds"]
+        self._report = None if content["report"] is None else Report(*content["report"])
+        self._logged = max(self._logged, content["logged"])
+        self._memory = content["memory"]
+        if self._boundary < content["boundary"]:
+            self._boundary = content["boundary"]
+        return content["step"]
+
+    # Steps
+
+    def _take_step(self) -> bool:
+        """Compute, exchange and apply one step. Whether all members voted to switch after it."""
+        began = time.monotonic()
+        step, trainee, reduction = self.step, self._trainee, self._reduction
+        slices = self._samples.slices(step)
+        divisor = sum(map(len, slices)) / self._samples.full_slice
+        buffers = trainee.buffers()
+        before = [each.detach().clone() for each in buffers]
+        for attempt in range(MOST_ATTEMPTS):
+            losses, accuracies, after = self._compute(step, slices, buffers, before)
+            total = self._grid.finish()
+            if self._device.type != "cpu":
+                total = total.cpu()
+            vote = self._membership.vote()
+            text = self._text(vote)
+            verdict = reduction.sum_up(step, attempt, vote, text, losses, accuracies, self._grid.maxima, total)
+            if not sums.overflowing(self._bounds, verdict.maxima):
+                break
+            self._bounds = sums.raised(self._bounds, verdict.maxima)
+        else:
+            raise RuntimeError(f"gradients of step {step} differ from one computation to the next; the model is not deterministic")
+        arrived = reduction.share(total, divisor, trainee.mean, after, text)
+        self._membership.apply(lambda: self._apply(step, verdict, slices, buffers, after, arrived, began))
+        if self._pause is not None:
+            generation, first, pause = self._pause
+            self._send({"type": "switched", "generation": generation, "step": first, "pauseMillis": round(pause, 3)})
+            self._pause = None
+        return len(set(verdict.votes)) == 1 and verdict.votes[0] != 0
+
+    def _compute(
+        self, step: int, slices: list[range], buffers: list[torch.Tensor], before: list[torch.Tensor]
+    ) -> tuple[list[float], list[float], list[torch.Tensor]]:
+        """This worker's micro-batches: their losses, accuracies, and the buffers logical worker 0 leaves (on other ranks, room)."""
+        self._grid.begin(self._bounds)
+        losses, accuracies = [], []
+        after: list[torch.Tensor] = []
+        module = self._trainee.module
+        if not module.training:
+            module.train()
+        for logical_worker in self._reduction.block:
+            positions = slices[logical_worker]
+            if not positions:
+                losses.append(0.0)
+                accuracies.append(0.0)
+                continue
+            if self._mesh.aborted is not None:
+                raise GroupBroken(self._mesh.aborted)
+            self._trainee.forget_gradients()
+            loss, accuracy = self._micro_batches.compute(step, logical_worker, positions)
+            losses.append(loss)
+            accuracies.append(accuracy)
+            self._grid.add(self._trainee.gradients(), len(positions) / self._samples.full_slice)
+            if logical_worker == 0:
+                after = [each.detach().to("cpu", copy=True).contiguous() for each in buffers]
+            _copy_all(buffers, before)
+        self._trainee.forget_gradients()
+        if not after:
+            after = [torch.empty(each.shape, dtype=each.dtype) for each in buffers]
+        return losses, accuracies, after
+
+    def _apply(
+        self,
+        step: int,
+        verdict: Verdict,
+        slices: list[range],
+        buffers: list[torch.Tensor],
+        after: list[torch.Tensor],
+        arrived: bytes,
+        began: float,
+    ) -> int:
+        if arrived and self._mesh.rank != 0:
+            news = json.loads(arrived)
+            if "optimizer" in news:
+                self._trainee.adopt_hyperparameters(state.decode(news["optimizer"], []))
+            self._memory = state.decode(news["memory"], [])
+            self._logged = news["logged"]
+        self._trainee.descend(verdict.maxima)
+        _copy_all(buffers, after)
+        self._bounds = sums.followed(self._bounds, verdict.maxima)
+        count = sum(map(len, slices))
+        loss = sum(len(part) * each for part, each in zip(slices, verdict.losses) if part) / count
+        accuracy = sum(len(part) * each for part, each in zip(slices, verdict.accuracies) if part) / count
+        self._step_ended = time.monotonic()
+        milliseconds = (self._step_ended - began) * 1000.0
+        self._report = Report(self._mesh.generation, step + 1, loss, accuracy, self._mesh.size, milliseconds)
+        return step + 1
+
+    def _text(self, vote: int) -> bytes:
+        """Rank 0's news for the others: what callbacks changed in the optimizer, and what logger and callbacks remember."""
+        if self._mesh.rank != 0 or self._mesh.size == 1:
+            return b""
+        news: dict[str, Any] = {
+            "memory": state.encode(self._reporter.memory(vote != 0), []),
+            "logged": self._logged,
+        }
+        hyperparameters = state.encode(self._trainee.hyperparameters(), [])
+        described = repr(hyperparameters)
+        if described != self._hyperparameters_sent:
+            news["optimizer"] = hyperparameters
+            self._hyperparameters_sent = described
+        return json.dumps(news).encode()
+
+    # Rank 0 between steps
+
+    def _work_as_rank_zero(self) -> None:
+        """Log the step that ended, do what an epoch's end and beginning ask for, keep checkpoints, write the final files."""
+        if self._mesh.rank != 0 or self._final is not None:
+            return
+        step, per_epoch = self.step, self._samples.steps_per_epoch
+        self._reporter.begin(self._memory)
+        self._log()
+        if step % per_epoch == 0 and self._boundary != step:
+            epoch = step // per_epoch
+            if epoch:
+                self._end_epoch(epoch - 1)
+            if epoch < self._epochs:
+                if not epoch:
+                    self._reporter.say("START TRAINING")
+                self._reporter.epoch_begin(epoch)
+                if self._wanted_workers is not None:
+                    self._wanted = self._wanted_workers(epoch, self._logical_workers)
+            self._boundary = step
+        self._memory = self._reporter.memory(True) if self._checkpoints.due() else self._memory
+        if step < self._steps:
+            self._checkpoints.offer(step, self._snapshot)
+        else:
+            self._finish()
+
+    def _log(self) -> None:
+        report, per_epoch = self._report, self._samples.steps_per_epoch
+        if report is None or report.step <= self._logged:
+            return
+        iteration = (report.step - 1) % per_epoch + 1
+        epoch = (report.step - 1) // per_epoch
+        self._reporter.step(report.loss, report.accuracy, iteration, epoch, report.workers)
+        self._logged = report.step
+        now = time.monotonic()
+        if now - self._progress_sent >= PROGRESS_SECONDS or report.step == self._steps:
+            self._progress_sent = now
+            message = {
+                "type": "progress",
+                "generation": report.generation,
+                "epoch": epoch,
+                "step": report.step,
+                "steps": self._steps,
+                "loss": report.loss,
+                "accuracy": report.accuracy,
+                "stepMillis": round(report.milliseconds, 3),
+            }
+            if self._wanted is not None:
+                message["wanted"] = self._wanted
+            self._send(message)
+
+    def _end_epoch(self, epoch: int) -> None:
+        per_epoch = self._samples.steps_per_epoch
+        last = epoch + 1 == self._epochs
+        if self._checkpoint_freq and (epoch + 1) % self._checkpoint_freq == 0:
+            self._files.epoch(epoch + 1)
+        if not last and self._validation_freq and (epoch + 1) % self._validation_freq == 0:
+            result = self._evaluation.run(epoch)
+            if result is not None:
+                self._reporter.tested(*result, per_epoch, epoch)
+        self._reporter.epoch_end(epoch)
+
+    def _finish(self) -> None:
+        result = self._evaluation.run(self._epochs - 1)
+        if result is not None:
+            self._reporter.tested(*result, self._samples.steps_per_epoch, self._epochs - 1)
+        path = self._files.final()
+        self._reporter.end()
+        seconds = time.monotonic() - self._began
+        self._reporter.say(
+            f"--------END TRAINING: completed epoch {self._epochs} in time {seconds:.2f} --------\n"
+            f"--------END TRAINING: completed {self._samples.steps_per_epoch} iterations in {seconds:.2f} seconds.--------\n"
+            "Waiting the job to stop..."
+        )
+        self._final = {
+            "type": "done",
+            "step": self.step,
+            "testLoss": None if result is None else result[0],
+            "testAccuracy": None if result is None else result[1],
+            "weightsSha256": state.weights_digest(self._trainee.module.state_dict()),
+            "model": path,
+        }
+        self._checkpoints.finish()
+        self._send(self._final)
+
+
+def _copy_all(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
+    with torch.no_grad():
+        for target, source in zip(targets, sources):
+            target.copy_(source)
+
+
+def exit_process() -> None:
+    """End a worker whose part is done: the rest of the user's script is rank 0's alone."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -1,0 +1,76 @@
+"""The process a job's script runs in: its environment, its threads, its random numbers, and errors that show the user's lines."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import types
+import warnings
+from pathlib import Path
+
+import torch
+
+from concertina import batches, partition
+
+_RUNTIME_FOLDER = str(Path(__file__).resolve().parent)
+_RUNTIME_FILES = {str(Path(_RUNTIME_FOLDER).parent / "fabric_model.py")}
+
+
+def job_seed() -> int:
+    """The seed all random numbers of the job derive from; CONCERTINA_SEED, default 0."""
+    text = os.environ.get("CONCERTINA_SEED") or "0"
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"CONCERTINA_SEED is {text!r}; accepted is a whole number") from None
+
+
+def prepare_process() -> None:
+    """Make what follows in this process repeatable; called when fabric_model is imported, and after a fork of a warm parent.
+
+    Fixes the number of threads of one operation (OMP_NUM_THREADS, default 1), because it decides in which order kernels add; asks
+    torch for deterministic kernels; seeds torch, random and numpy, so that every worker builds the same first weights.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(int(threads) if threads.isdigit() and int(threads) > 0 else 1)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    batches.seed_randomness(partition.number_from("script", job_seed()))
+
+
+def device() -> torch.device:
+    """The GPU of this worker's slot, or the CPU when the slot has none."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):
+        return torch.device("cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def users_lines(error: BaseException) -> BaseException:
+    """`error` with the runtime's own frames taken out of its traceback, unless nothing would be left."""
+    kept = []
+    trace = error.__traceback__
+    while trace is not None:
+        if not _is_runtime(trace.tb_frame.f_code.co_filename):
+            kept.append(trace)
+        trace = trace.tb_next
+    if not kept:
+        return error
+    following = None
+    for each in reversed(kept):
+        following = types.TracebackType(following, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return error.with_traceback(following)
+
+
+def described(error: BaseException) -> tuple[str, str]:
+    """Last line and full text of an error's traceback."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    last = traceback.format_exception_only(type(error), error)[-1].strip()
+    return last, text
+
+
+def _is_runtime(file: str) -> bool:
+    return file in _RUNTIME_FILES or file.startswith(_RUNTIME_FOLDER + os.sep)

@@ -1,0 +1,191 @@
+"""Training state as bytes: one JSON header, then the raw bytes of every tensor in the header's order, then a checksum.
+
+The same form travels between workers and lies in checkpoint files. Nothing in it is code: reading it can yield numbers, strings,
+containers and tensors, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from concertina.mesh import Group
+
+MAGIC = b"concertina state 1\n"
+LONGEST_HEADER_BYTES = 1 << 28
+_DTYPES = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
+
+
+class DamagedState(Exception):
+    """Bytes that are not a complete, unaltered state."""
+
+
+def view(tensor: torch.Tensor) -> memoryview:
+    """The bytes of a contiguous CPU tensor, writable, without a copy. The caller keeps the tensor alive."""
+    if tensor.device.type != "cpu" or not tensor.is_contiguous():
+        raise ValueError("only contiguous tensors in main memory have a byte view")
+    size = tensor.numel() * tensor.element_size()
+    if not size:
+        return memoryview(bytearray())
+    return memoryview((ctypes.c_char * size).from_address(tensor.data_ptr())).cast("B")
+
+
+def encode(value: Any, tensors: list[torch.Tensor]) -> Any:
+    """`value` as JSON; tensors are appended to `tensors` and referred to by position.
+
+    Raises ValueError for anything that is not a number, string, None, tensor, list, tuple or dict of such.
+    """
+    if value is None or isinstance(value, (bool, str)) or type(value) in (int, float):
+        return value
+    if isinstance(value, torch.Tensor):
+        tensors.append(value.detach())
+        return {"tensor": len(tensors) - 1}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__ if type(value) is tuple else "list": [encode(each, tensors) for each in value]}
+    if isinstance(value, dict):
+        return {"dict": [[encode(key, tensors), encode(each, tensors)] for key, each in value.items()]}
+    if hasattr(value, "item"):
+        return encode(value.item(), tensors)
+    raise ValueError(f"state holds {type(value).__name__}; accepted are numbers, strings, tensors, lists, tuples and dicts")
+
+
+def decode(value: Any, tensors: list[torch.Tensor]) -> Any:
+    """Inverse of `encode`."""
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "list":
+        return [decode(each, tensors) for each in content]
+    if kind == "tuple":
+        return tuple(decode(each, tensors) for each in content)
+    if kind == "dict":
+        return {decode(key, tensors): decode(each, tensors) for key, each in content}
+    raise DamagedState(f"unknown kind {kind!r} in a state's header")
+
+
+def pack(value: Any, copy: bool) -> tuple[bytes, list[torch.Tensor]]:
+    """Header bytes and the tensors that follow it, in main memory and contiguous; `copy` makes them independent of training."""
+    tensors: list[torch.Tensor] = []
+    encoded = encode(value, tensors)
+    kept = []
+    for tensor in tensors:
+        there = tensor.to("cpu").contiguous()
+        kept.append(there.clone() if copy and there.data_ptr() == tensor.data_ptr() else there)
+    layout = [[str(tensor.dtype), list(tensor.shape)] for tensor in kept]
+    return json.dumps({"value": encoded, "tensors": layout}).encode(), kept
+
+
+def unpack_layout(header: bytes) -> tuple[Any, list[torch.Tensor]]:
+    """The header's value, still encoded, and empty tensors to be filled with the bytes that follow."""
+    try:
+        content = json.loads(header)
+        tensors = [torch.empty(shape, dtype=_DTYPES[dtype]) for dtype, shape in content["tensors"]]
+        return content["value"], tensors
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise DamagedState(f"unreadable header: {error}") from error
+
+
+def send(group: Group, receivers: list[int], value: Any) -> None:
+    """Stream `value` to the receivers, all at once."""
+    header, tensors = pack(value, copy=False)
+    views = [view(tensor) for tensor in tensors]
+    checksum = zlib.crc32(header)
+    for each in views:
+        checksum = zlib.crc32(each, checksum)
+    frame = memoryview(struct.pack("!QI", len(header), checksum) + header)
+    group.exchange({receiver: [frame, *views] for receiver in receivers}, {})
+
+
+def receive(group: Group, source: int) -> Any:
+    """The value that `source` streams. Raises GroupBroken, or DamagedState when the checksum differs."""
+    frame = bytearray(12)
+    group.exchange({}, {source: [memoryview(frame)]})
+    length, expected = struct.unpack("!QI", frame)
+    if length > LONGEST_HEADER_BYTES:
+        raise DamagedState(f"header of {length} bytes")
+    header = bytearray(length)
+    group.exchange({}, {source: [memoryview(header)]})
+    encoded, tensors = unpack_layout(bytes(header))
+    views = [view(tensor) for tensor in tensors]
+    group.exchange({}, {source: views})
+    checksum = zlib.crc32(header)
+    for each in views:
+        checksum = zlib.crc32(each, checksum)
+    if checksum != expected:
+        raise DamagedState("state arrived with a wrong checksum")
+    return decode(encoded, tensors)
+
+
+def write_file(path: Path, header: bytes, tensors: list[torch.Tensor]) -> None:
+    """Write a packed state so that `path` either has all of it or does not change, even when the machine stops."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    digest = hashlib.sha256()
+    with open(temporary, "wb") as file:
+        for piece in (MAGIC, struct.pack("!Q", len(header)), header, *(view(tensor) for tensor in tensors)):
+            digest.update(piece)
+            file.write(piece)
+        file.write(digest.digest())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_file(path: Path) -> Any:
+    """The value written by `write_file`. Raises DamagedState when anything is missing or altered, OSError when unreadable."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+
+        def take(length: int) -> bytes:
+            piece = file.read(length)
+            if len(piece) != length:
+                raise DamagedState("file is shorter than its header says")
+            digest.update(piece)
+            return piece
+
+        if take(len(MAGIC)) != MAGIC:
+            raise DamagedState("not a checkpoint of this version")
+        (length,) = struct.unpack("!Q", take(8))
+        if length > LONGEST_HEADER_BYTES:
+            raise DamagedState(f"header of {length} bytes")
+        encoded, tensors = unpack_layout(take(length))
+        for tensor in tensors:
+            target = view(tensor)
+            if file.readinto(target) != len(target):
+                raise DamagedState("file is shorter than its header says")
+            digest.update(target)
+        if file.read() != digest.digest():
+            raise DamagedState("checksum differs")
+    return decode(encoded, tensors)
+
+
+def weights_digest(state_dict: dict[str, torch.Tensor]) -> str:
+    """SHA-256, in hexadecimal, of a model's weights and buffers, independent of device, file format and insertion order.
+
+    Hashed for each name in sorted order: name, NUL, dtype without "torch.", NUL, sizes joined by commas, NUL, the elements' bytes in
+    row-major order, little-endian. Entries that are not tensors are left out.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state_dict):
+        tensor = state_dict[name]
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        there = tensor.detach().to("cpu").contiguous()
+        sizes = ",".join(map(str, there.shape))
+        digest.update(f"{name}\0{str(there.dtype)[len('torch.'):]}\0{sizes}\0".encode())
+        digest.update(view(there))
+    return digest.hexdigest()

@@ -1,0 +1,309 @@
+"""`FabricModel`: hands a PyTorch model to Concertina, which trains it on however many workers the job holds at the moment."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from concertina import process
+from concertina.batches import Evaluation, MicroBatches, Samples, StepModel, accuracy_percent
+from concertina.checkpoints import Checkpoints
+from concertina.control import Control
+from concertina.engine import Engine, Trainee, exit_process
+from concertina.files import ModelFiles
+from concertina.membership import Membership
+from concertina.mesh import Listener
+from concertina.reports import Reporter, TrainingLog
+
+CHECKPOINT_SECONDS = 30.0
+
+process.prepare_process()
+
+
+class FabricModel:
+    """A model, its data, loss and optimizer, ready to be trained elastically.
+
+    `datasets_function` takes no argument and returns (training set, test set), both with `__len__` and `__getitem__`. `loss_function`
+    is called as loss_function(outputs, labels) and averages over the batch. Optional: `metrics` (a function (outputs, labels) →
+    accuracy in percent, or "accuracy"), loggers and callbacks (see `callbacks`), `fn_step_train(model, data, eva, train_loader,
+    fn_args)` → (accuracy in percent, loss) which runs backward itself, `fn_test(model, test_iter, fn_args)` → loss or (loss, accuracy),
+    `fn_batch_collate(samples)` → batch. Raises ValueError, naming the argument, for anything else.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        datasets_function: Callable,
+        loss_function: Callable,
+        optimizer: torch.optim.Optimizer,
+        metrics: Any = None,
+        driver_logger: Any = None,
+        worker_logger: Any = None,
+        driver_logger_callback: Any = None,
+        worker_logger_callback: Any = None,
+        user_callback: Any = None,
+        enable_onnx: bool = False,
+        save_to_onnx: bool = False,
+        fn_step_train: Callable | None = None,
+        fn_test: Callable | None = None,
+        keras_custom_objects: Any = None,
+        fn_batch_collate: Callable | None = None,
+        **unknown: Any,
+    ):
+        if unknown:
+            accepted = ", ".join(list(inspect.signature(FabricModel.__init__).parameters)[1:-1])
+            raise ValueError(f"FabricModel has no argument {sorted(unknown)[0]!r}; accepted are {accepted}")
+        if not isinstance(model, torch.nn.Module):
+            raise ValueError(f"model is a {type(model).__name__}; accepted is a torch.nn.Module")
+        _require_callable("datasets_function", datasets_function)
+        _require_callable("loss_function", loss_function)
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise ValueError(f"optimizer is a {type(optimizer).__name__}; accepted is a torch.optim.Optimizer")
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise ValueError("optimizer is LBFGS; accepted are optimizers whose step needs no closure")
+        for name, value in (("fn_step_train", fn_step_train), ("fn_test", fn_test), ("fn_batch_collate", fn_batch_collate)):
+            if value is not None:
+                _require_callable(name, value)
+        if keras_custom_objects:
+            raise ValueError("keras_custom_objects is for Keras models; accepted with a torch.nn.Module is None")
+        self.model = model
+        self._datasets_function = datasets_function
+        self._loss_function = loss_function
+        self._optimizer = optimizer
+        self._accuracy = _accuracy(metrics)
+        self._logger = _first(driver_logger, driver_logger_callback, worker_logger, worker_logger_callback)
+        self._callbacks = _listed(user_callback)
+        self._onnx = bool(enable_onnx or save_to_onnx)
+        self._fn_step_train = fn_step_train
+        self._fn_test = fn_test
+        self._collate = fn_batch_collate
+        if not os.environ.get("FABRIC_BACKEND"):
+            print("WARNING: FABRIC_BACKEND is not set, pytorch was detected from the model.")
+        print("Using pytorch backend.", flush=True)
+
+    def get_optimizer(self) -> torch.optim.Optimizer:
+        return self._optimizer
+
+    def get_loss_function(self) -> Callable:
+        return self._loss_function
+
+    def train(
+        self,
+        epochs: int,
+        batch_size: int,
+        engines_number: int | None = None,
+        num_dataloader_threads: int = 4,
+        validation_freq: int = 1,
+        checkpoint_freq: int = 1,
+        effective_batch_size: int | None = None,
+        scaleup_function: Callable | None = None,
+        worker_memory: str | None = None,
+        driver_memory: str | None = None,
+    ) -> None:
+        """Train for `epochs` epochs with `batch_size` samples per logical worker and step; `engines_number` logical workers at most.
+
+        Returns in one process only, that of rank 0, after the model was written; the job's other workers end inside this call.
+        Frequencies are in epochs, 0 is never. Raises ValueError for arguments out of range, and whatever the user's functions raise.
+        """
+        control: Control | None = None
+        try:
+            control = self._connect()
+            self._train(
+                control,
+                _whole("epochs", epochs, 1),
+                _whole("batch_size", batch_size, 1),
+                None if engines_number is None else _whole("engines_number", engines_number, 1),
+                _whole("num_dataloader_threads", num_dataloader_threads, 0),
+                _whole("validation_freq", validation_freq, 0),
+                _whole("checkpoint_freq", checkpoint_freq, 0),
+                None if effective_batch_size is None else _whole("effective_batch_size", effective_batch_size, 1),
+                scaleup_function,
+            )
+        except Exception as error:
+            process.users_lines(error)
+            if control is not None:
+                last, text = process.described(error)
+                control.send({"type": "failed", "error": last, "traceback": text})
+                control.close()
+            sys.stdout.flush()
+            raise
+        if control is not None:
+            control.close()
+
+    def _connect(self) -> Control | None:
+        path = os.environ.get("CONCERTINA_CONTROL")
+        if not path:
+            return None
+        return Control(path, os.environ["CONCERTINA_WORKER"], os.environ.get("CONCERTINA_WORKER_TOKEN", ""))
+
+    def _train(
+        self,
+        control: Control | None,
+        epochs: int,
+        batch_size: int,
+        engines_number: int | None,
+        loader_threads: int,
+        validation_freq: int,
+        checkpoint_freq: int,
+        effective_batch_size: int | None,
+        scaleup_function: Callable | None,
+    ) -> None:
+        if engines_number is not None and effective_batch_size is not None:
+            raise ValueError(
+                f"engines_number is {engines_number} and effective_batch_size is {effective_batch_size}; accepted is one of the two"
+            )
+        if scaleup_function is not None:
+            _require_callable("scaleup_function", scaleup_function)
+        logical_workers, step_samples = _global_batch(batch_size, engines_number, effective_batch_size)
+        seed = process.job_seed()
+        device = process.device()
+        self.model.to(device)
+        training, test = _datasets(self._datasets_function())
+        samples = Samples(training, step_samples, logical_workers, seed, self._collate)
+        model = StepModel(self.model, self._optimizer, self._loss_function)
+        loader = TrainLoader(training, batch_size, samples.steps_per_epoch)
+        results = Path(os.environ.get("RESULT_DIR") or ".").resolve()
+        checkpoints = Checkpoints(
+            Path(os.environ.get("CHECKPOINT_DIR") or results / "checkpoint"), _seconds("CONCERTINA_CHECKPOINT_SECONDS")
+        )
+        files = ModelFiles(results, self.model, self._optimizer, self._sample_inputs(samples, device) if self._onnx else None)
+        params = {"optimizer": self._optimizer, "epochs": epochs, "batch_size": batch_size}
+        send = control.send if control is not None else _discard
+        worker = os.environ.get("CONCERTINA_WORKER", "standalone") if control is not None else "standalone"
+        host = os.environ.get("CONCERTINA_LISTEN_HOST") or "127.0.0.1"
+        listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), worker)
+        membership = Membership(worker, listener, send)
+        engine = Engine(
+            Trainee(self.model, self._optimizer, device),
+            samples,
+            MicroBatches(model, samples, self._fn_step_train, self._accuracy, seed, device, loader),
+            Evaluation(model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed),
+            Reporter(self._training_logger(), self._callbacks, params, self.model),
+            checkpoints,
+            files,
+            membership,
+            send,
+            epochs,
+            logical_workers,
+            validation_freq,
+            checkpoint_freq,
+            device,
+            None if scaleup_function is None else lambda epoch, most: _scaled(scaleup_function, epoch, most),
+            exit_process,
+        )
+        if control is not None:
+            control.start(membership.obey)
+            send(
+                {
+                    "type": "prepared",
+                    "address": listener.address,
+                    "logicalWorkers": logical_workers,
+                    "stepsPerEpoch": samples.steps_per_epoch,
+                    "epochs": epochs,
+                }
+            )
+        else:
+            alone = {"worker": worker, "address": listener.address}
+            membership.obey({"type": "generation", "generation": 1, "members": [alone], "source": 0, "immediate": True})
+        try:
+            engine.run()
+        finally:
+            listener.close()
+
+    def _training_logger(self) -> Any:
+        if self._logger is not None:
+            return self._logger
+        folder = os.environ.get("LOG_DIR")
+        return TrainingLog(folder) if folder else None
+
+    def _sample_inputs(self, samples: Samples, device: torch.device) -> Callable[[], tuple]:
+        from concertina.batches import moved, split
+
+        return lambda: split(moved(samples.load(0, samples.slices(0)[0]), device))[0]
+
+
+class TrainLoader:
+    """What a custom step sees as its loader: the data set and the numbers, not an iterator, for the engine picks the samples."""
+
+    def __init__(self, dataset: Any, batch_size: int, steps: int):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+
+def _global_batch(batch_size: int, engines_number: int | None, effective: int | None) -> tuple[int, int]:
+    """Logical workers, and samples of a full step."""
+    text = os.environ.get("CONCERTINA_LOGICAL_WORKERS") or ""
+    most = int(text) if text.isdigit() and int(text) > 0 else None
+    if effective is not None:
+        wanted = -(-effective // batch_size)
+        return min(wanted, most or wanted), effective
+    wanted = engines_number or most or 1
+    logical_workers = min(wanted, most or wanted)
+    return logical_workers, logical_workers * batch_size
+
+
+def _datasets(returned: Any) -> tuple[Any, Any]:
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        raise ValueError(
+            f"datasets_function returned a {type(returned).__name__}; accepted is a tuple of training set and test set"
+        )
+    return returned[0], returned[1]
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{name} is {value!r}; accepted is a whole number of at least {least}")
+    return value.__index__()
+
+
+def _seconds(name: str) -> float:
+    text = os.environ.get(name) or str(CHECKPOINT_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds < float("inf"):
+        raise ValueError(f"{name} is {text!r}; accepted is a number of seconds, at least 0")
+    return seconds
+
+
+def _scaled(function: Callable, epoch: int, most: int) -> int:
+    wanted = function(epoch, most)
+    return max(1, min(most, _whole("the result of scaleup_function", wanted, 1)))
+
+
+def _require_callable(name: str, value: Any) -> None:
+    if not callable(value):
+        raise ValueError(f"{name} is a {type(value).__name__}; accepted is a function")
+
+
+def _accuracy(metrics: Any) -> Callable:
+    chosen = metrics[0] if isinstance(metrics, (list, tuple)) and len(metrics) == 1 else metrics
+    if chosen is None or chosen in ("accuracy", "acc"):
+        return accuracy_percent
+    _require_callable("metrics", chosen)
+    return chosen
+
+
+def _listed(callbacks: Any) -> list:
+    if callbacks is None:
+        return []
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def _first(*candidates: Any) -> Any:
+    return next((each for each in candidates if each is not None), None)
+
+
+def _discard(message: dict) -> None:
+    """Standing alone, there is no server to tell."""

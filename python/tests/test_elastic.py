@@ -1,0 +1,128 @@
+"""A job's weights, loss curve and samples do not depend on which workers computed it."""
+
+import json
+import random
+
+import pytest
+
+
+def finished(job):
+    job.run()
+    assert job.failed is None, (job.failed, job.outputs())
+    return job.done["weightsSha256"]
+
+
+def curve(job):
+    """Step → (loss, accuracy), exact; a step that was logged twice must have been logged alike."""
+    steps = {}
+    for line in (job.folder / "curve.jsonl").read_text().splitlines():
+        step, batch, loss, accuracy, seen = json.loads(line)
+        assert steps.setdefault(step, (batch, loss, accuracy)) == (batch, loss, accuracy)
+        assert seen <= step
+    assert sorted(steps) == list(range(1, len(steps) + 1))
+    return steps
+
+
+def computed(job):
+    """(step, logical worker) → sample ids, and how many micro-batches were computed more than once."""
+    seen, repeated = {}, 0
+    for path in job.folder.glob("computed.*"):
+        for line in path.read_text().splitlines():
+            step, logical_worker, ids = json.loads(line)
+            repeated += (step, logical_worker) in seen
+            assert seen.setdefault((step, logical_worker), ids) == ids
+    return seen, repeated
+
+
+def assert_each_sample_once(job, samples=203, epochs=4):
+    seen, repeated = computed(job)
+    steps = 1 + max(step for step, _ in seen)
+    for epoch in range(epochs):
+        first, last = steps // epochs * epoch, steps // epochs * (epoch + 1)
+        ids = [each for (step, _), ids in seen.items() if first <= step < last for each in ids]
+        assert sorted(ids) == list(range(samples))
+    return repeated
+
+
+@pytest.fixture(scope="session")
+def undisturbed(nursery, tmp_path_factory):
+    """Digest and curve of the same job on one worker, by model and optimizer."""
+    from harness import Job
+
+    known = {}
+
+    def of(**options):
+        key = tuple(sorted(options.items()))
+        if key not in known:
+            job = Job(nursery, tmp_path_factory.mktemp("undisturbed"), **options)
+            job.grow_to(1)
+            known[key] = (finished(job), curve(job))
+            job.close()
+        return known[key]
+
+    return of
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4])
+@pytest.mark.parametrize("model,optimizer", [("mlp", "adam"), ("cnn", "sgd")])
+def test_any_number_of_workers_gives_the_same_weights_and_curve(job, undisturbed, workers, model, optimizer):
+    options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer}
+    running = job(**options)
+    running.grow_to(workers)
+    assert (finished(running), curve(running)) == undisturbed(**options)
+    assert assert_each_sample_once(running) == 0
+
+
+def test_a_job_without_a_server_gives_the_same_weights(job, undisturbed):
+    running = job()
+    running.environment["CONCERTINA_CONTROL"] = ""
+    running.start()
+    running.run(lambda: not running.workers[list(running.workers)[0]].alive)
+    import torch
+
+    from concertina import weights_digest
+
+    weights = torch.load(running.folder / "model/train/model_epoch_final.pth", weights_only=True)
+    assert weights_digest(weights) == undisturbed()[0]
+
+
+@pytest.mark.parametrize("model,optimizer", [("mlp", "adam"), ("cnn", "sgd")])
+def test_growing_and_shrinking_changes_nothing_and_repeats_nothing(job, undisturbed, model, optimizer):
+    options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer, "TEST_EPOCHS": 5}
+    running = job(**options)
+    running.gate(3)
+    running.grow_to(1)
+    for number, workers in enumerate((4, 2, 4, 3, 1, 2)):
+        running.resize(workers, at=3 + 4 * number)
+        running.gate(3 + 4 * (number + 1))
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed(**options)
+    assert assert_each_sample_once(running, epochs=5) == 0
+    pauses = [message["pauseMillis"] for message in running.of_type("switched")]
+    print("pauses of planned switches, ms:", pauses)
+    assert all(worker.code == 0 for worker in running.workers.values())
+
+
+def test_rank_zero_may_leave(job, undisturbed):
+    running = job()
+    running.gate(10)
+    running.grow_to(2)
+    running.resize(1, at=10, keep_first=False)
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert assert_each_sample_once(running) == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_worker_killed_at_a_random_step_changes_nothing(job, undisturbed, seed):
+    chance = random.Random(seed)
+    workers, victim, step = chance.choice([2, 3, 4]), 0, chance.randrange(1, 27)
+    victim = chance.randrange(1, workers + 1)
+    print(f"seed {seed}: {workers} workers, worker {victim} dies in step {step}")
+    running = job(CONCERTINA_FAIL_AT=f"{victim}:{step}")
+    running.grow_to(workers)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert running.workers[f"job-{running._number}.{victim}"].code == -9
+    assert assert_each_sample_once(running) <= 4
+    recovered = [message["pauseMillis"] for message in running.of_type("switched") if message["generation"] == 2]
+    print("pauses after the death, ms:", recovered)
