@@ -1,9 +1,10 @@
 package concertina.api;
 
-import concertina.api.platform.Accounts;
 import concertina.identity.Caller;
 import concertina.identity.Identity;
 import concertina.identity.Role;
+import concertina.identity.User;
+import concertina.identity.UserStore;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.UserName;
@@ -12,25 +13,25 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
-/** Users with plain passwords in memory. Begins with ada (administrator), bob and eve; everybody's password is "secret". */
-public final class FakeIdentity implements Identity, Accounts {
-    private record Known(String password, Role role) {}
-
-    private final Map<String, Known> users = new TreeMap<>();
+/** Users in memory: ada (administrator), bob and eve, whose password is "secret" whatever is stored as its hash. */
+public final class FakeIdentity implements Identity, UserStore {
+    private final Map<String, User> users = new TreeMap<>();
     private final Map<String, Caller> tokens = new HashMap<>();
 
     public FakeIdentity() {
-        users.put("ada", new Known("secret", Role.ADMIN));
-        users.put("bob", new Known("secret", Role.USER));
-        users.put("eve", new Known("secret", Role.USER));
+        for (String name : List.of("ada", "bob", "eve")) {
+            Role role = name.equals("ada") ? Role.ADMIN : Role.USER;
+            users.put(name, new User(new UserName(name), "hash-of-" + name, role, Instant.EPOCH));
+        }
     }
 
     @Override
     public synchronized Caller logOn(UserName user, char[] password) {
-        Known known = users.get(user.value());
-        if (known == null || !known.password().equals(new String(password))) {
+        User known = users.get(user.value());
+        if (known == null || !new String(password).equals("secret")) {
             throw new ConcertinaException(ErrorCode.NOT_AUTHENTICATED, "user or password is wrong");
         }
         return new Caller(user, known.role());
@@ -58,24 +59,26 @@ public final class FakeIdentity implements Identity, Accounts {
     }
 
     @Override
-    public synchronized List<Account> list() {
-        List<Account> accounts = new ArrayList<>();
-        users.forEach((name, known) -> accounts.add(new Account(new UserName(name), known.role(), Instant.EPOCH)));
-        return accounts;
+    public synchronized Optional<User> find(UserName name) {
+        return Optional.ofNullable(users.get(name.value()));
     }
 
     @Override
-    public synchronized void create(UserName name, char[] password, Role role) {
-        if (users.putIfAbsent(name.value(), new Known(new String(password), role)) != null) {
-            throw new ConcertinaException(ErrorCode.CONFLICT, "user " + name + " exists");
+    public synchronized List<User> list() {
+        return new ArrayList<>(users.values());
+    }
+
+    @Override
+    public synchronized void add(User user) {
+        if (users.putIfAbsent(user.name().value(), user) != null) {
+            throw new ConcertinaException(ErrorCode.CONFLICT, "user " + user.name() + " exists");
         }
     }
 
     @Override
-    public synchronized void changePassword(UserName name, char[] password) {
-        if (users.computeIfPresent(name.value(), (key, known) -> new Known(new String(password), known.role()))
-                == null) {
-            throw new ConcertinaException(ErrorCode.NOT_FOUND, "no user " + name);
+    public synchronized void replace(User user) {
+        if (users.replace(user.name().value(), user) == null) {
+            throw new ConcertinaException(ErrorCode.NOT_FOUND, "no user " + user.name());
         }
     }
 }

@@ -4,6 +4,8 @@ import concertina.api.agents.AgentsApi;
 import concertina.api.platform.PlatformApi;
 import concertina.api.wmla.WmlaApi;
 import concertina.api.wmla.WmlaOptions;
+import concertina.identity.Accounts;
+import concertina.identity.PasswordHashing;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
@@ -19,6 +21,7 @@ import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyStore;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.Base64;
 import java.util.List;
 import java.util.function.UnaryOperator;
@@ -72,6 +75,7 @@ public final class TestServer implements AutoCloseable {
                 Duration.ofSeconds(60)));
         Authentication authentication = new Authentication(identity, AGENT_TOKEN::equals);
         Uploads uploads = new Uploads(options);
+        Accounts accounts = new Accounts(identity, new PasswordHashing(), InstantSource.system());
         PrometheusMeterRegistry metrics = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         WmlaOptions wmla = new WmlaOptions(
                 "concertina",
@@ -88,7 +92,7 @@ public final class TestServer implements AutoCloseable {
                 List.of(
                         new WmlaApi(wmla, authentication, uploads, jobs, files),
                         new AgentsApi(agents, jobs, files, uploads, Duration.ofSeconds(2)),
-                        new PlatformApi("0.1.0", authentication, uploads, jobs, files, identity, metrics)));
+                        new PlatformApi("0.1.0", authentication, uploads, jobs, files, accounts, metrics)));
     }
 
     public URI uri(String path) {

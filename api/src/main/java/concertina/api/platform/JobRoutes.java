@@ -87,7 +87,8 @@ final class JobRoutes {
         String name = fileName(stream, job.spec().framework().elastic());
         context.contentType("text/plain; charset=utf-8");
         if (follow) {
-            LogFollower follower = new LogFollower(context.outputStream(), offset);
+            // The raw stream, because what the framework wraps around it does not pass a flush on.
+            LogFollower follower = new LogFollower(context.res().getOutputStream(), offset);
             follower.follow(
                     () -> files(jobs.find(caller, context.pathParam("id")), name, worker),
                     () -> jobs.find(caller, context.pathParam("id")).state().finalState());

@@ -6,6 +6,7 @@ import concertina.api.Contract;
 import concertina.api.OwnedJobs;
 import concertina.api.Routes;
 import concertina.api.Uploads;
+import concertina.identity.Accounts;
 import concertina.identity.Caller;
 import concertina.model.ErrorCode;
 import concertina.model.JobState;

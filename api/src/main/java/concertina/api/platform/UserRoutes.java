@@ -4,14 +4,17 @@ import concertina.api.Answers;
 import concertina.api.Authentication;
 import concertina.api.Routes;
 import concertina.api.Uploads;
+import concertina.identity.Accounts;
 import concertina.identity.Caller;
 import concertina.identity.Role;
+import concertina.identity.User;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.UserName;
 import concertina.wire.Json;
 import io.javalin.http.Context;
 import java.io.IOException;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -43,7 +46,11 @@ final class UserRoutes {
             @Nullable String oldPassword, @Nullable String password) {}
 
     void register(Routes routes) {
-        routes.admin("GET", USERS, (context, caller) -> Answers.json(context, accounts.list()));
+        routes.admin(
+                "GET",
+                USERS,
+                (context, caller) -> Answers.json(
+                        context, accounts.list().stream().map(Account::of).toList()));
         routes.admin("POST", USERS, this::create);
         routes.user("PUT", USERS + "/{name}/password", this::changePassword);
     }
@@ -52,12 +59,22 @@ final class UserRoutes {
         NewUser user = read(context, NewUser.class);
         String name = present("name", user.name());
         String password = present("password", user.password());
-        accounts.create(new UserName(name), password.toCharArray(), role(user.role()));
-        context.status(201);
-        Answers.json(context, new Created(name, role(user.role())));
+        char[] secret = password.toCharArray();
+        try {
+            User created = accounts.create(new UserName(name), secret, role(user.role()));
+            context.status(201);
+            Answers.json(context, Account.of(created));
+        } finally {
+            Arrays.fill(secret, '\0');
+        }
     }
 
-    private record Created(String name, Role role) {}
+    /** A user without anything secret. */
+    private record Account(UserName name, Role role, Instant createdAt) {
+        static Account of(User user) {
+            return new Account(user.name(), user.role(), user.createdAt());
+        }
+    }
 
     /** Needs the old password unless an administrator sets somebody else's. */
     private void changePassword(Context context, Caller caller) throws IOException {
@@ -80,7 +97,12 @@ final class UserRoutes {
                 Arrays.fill(old, '\0');
             }
         }
-        accounts.changePassword(name, password.toCharArray());
+        char[] secret = password.toCharArray();
+        try {
+            accounts.changePassword(name, secret);
+        } finally {
+            Arrays.fill(secret, '\0');
+        }
         context.status(204);
     }
 
