@@ -17,8 +17,6 @@ public record Configuration(
         @Nullable Path certificateFile,
         @Nullable Path privateKeyFile,
         List<String> certificateNames,
-        String administrator,
-        int tokenLifeMinutes,
         String namespace,
         @Nullable Path resultsFolder,
         @Nullable Path dataFolder,
@@ -32,22 +30,7 @@ public record Configuration(
 
     /** What holds where nothing was written. */
     public static final Configuration DEFAULT = new Configuration(
-            "127.0.0.1",
-            9443,
-            null,
-            null,
-            null,
-            List.of(),
-            "admin",
-            720,
-            "concertina",
-            null,
-            null,
-            null,
-            4096,
-            1000,
-            0,
-            "info");
+            "127.0.0.1", 9443, null, null, null, List.of(), "concertina", null, null, null, 4096, 1000, 0, "info");
 
     public Configuration {
         certificateNames = List.copyOf(certificateNames);
@@ -55,17 +38,12 @@ public record Configuration(
         if (httpPort != null) {
             within("http-port", httpPort, 0, 65_535);
         }
-        within("token-life-minutes", tokenLifeMinutes, 1, 525_600);
         within("upload-limit-megabytes", uploadLimitMegabytes, 1, 1_048_576);
         within("unfinished-jobs-limit", unfinishedJobsLimit, 1, 1_000_000);
         within("settle-seconds", settleSeconds, 0, 86_400);
         if (listenAddress.isBlank()) {
             throw ConcertinaException.invalid(
                     "listen-address", listenAddress, "an address of this machine, or 0.0.0.0");
-        }
-        if (!administrator.matches("[A-Za-z0-9._@-]{1,64}")) {
-            throw ConcertinaException.invalid(
-                    "administrator", administrator, "1 to 64 letters, digits and the characters . _ @ -");
         }
         if (!namespace.matches("[a-z]([a-z0-9-]{0,30}[a-z0-9])?")) {
             throw ConcertinaException.invalid(

@@ -13,8 +13,6 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.security.SecureRandom;
-import java.util.HexFormat;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,6 +38,16 @@ public record DataFolder(Path root) {
 
     public Path agentToken() {
         return server().resolve("agent-token");
+    }
+
+    /** The key that signs users' tokens. */
+    public Path tokenKey() {
+        return server().resolve("token-key.pem");
+    }
+
+    /** Where uploads lie while they are read. */
+    public Path uploads() {
+        return server().resolve("uploads");
     }
 
     public Path run() {
@@ -84,7 +92,7 @@ public record DataFolder(Path root) {
     /** Makes the folders; private to the owner as far as they hold secrets. */
     public void create(Configuration configuration) {
         try {
-            for (Path folder : new Path[] {server(), run()}) {
+            for (Path folder : new Path[] {server(), uploads(), run()}) {
                 Files.createDirectories(folder);
                 Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwx------"));
             }
@@ -122,22 +130,6 @@ public record DataFolder(Path root) {
             return channel.tryLock();
         } catch (OverlappingFileLockException heldByThisProcess) {
             return null;
-        }
-    }
-
-    /** The secret that lets agents join; made when there is none. */
-    public String ensureAgentToken() {
-        try {
-            if (Files.exists(agentToken())) {
-                return Files.readString(agentToken()).strip();
-            }
-            byte[] random = new byte[32];
-            new SecureRandom().nextBytes(random);
-            String token = HexFormat.of().formatHex(random);
-            writeSecret(agentToken(), token + "\n");
-            return token;
-        } catch (IOException failed) {
-            throw new UncheckedIOException(failed);
         }
     }
 

@@ -2,6 +2,7 @@ package concertina.server;
 
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -22,6 +23,21 @@ final class ServeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws InterruptedException {
         Configuration configuration = ConfigurationReader.read(configurationFile, System.getenv());
-        return detached || configuration.httpsPort() >= 0 ? 0 : 1;
+        DataFolder folder = data.folder();
+        folder.create(configuration);
+        Logging.start(folder.serverLog(), !detached, configuration.logLevel());
+        Server server = Server.start(folder, configuration, System.getenv());
+        CountDownLatch ended = new CountDownLatch(1);
+        Runtime.getRuntime()
+                .addShutdownHook(new Thread(
+                        () -> {
+                            server.close();
+                            Logging.stop();
+                            ended.countDown();
+                        },
+                        "shutdown"));
+        System.out.println("Concertina is ready at " + server.address());
+        ended.await();
+        return 0;
     }
 }

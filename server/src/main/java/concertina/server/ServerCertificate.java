@@ -3,7 +3,6 @@ package concertina.server;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.math.BigInteger;
@@ -82,16 +81,6 @@ public final class ServerCertificate {
     /** Opens the key store; lives in memory only. */
     public String password() {
         return password;
-    }
-
-    /** Writes the key store to a file that only its owner may read, replacing what was there. */
-    public void store(Path file) {
-        try (ByteArrayOutputStream bytes = new ByteArrayOutputStream()) {
-            keyStore.store(bytes, password.toCharArray());
-            DataFolder.writeSecret(file, bytes.toByteArray());
-        } catch (GeneralSecurityException | IOException failed) {
-            throw new IllegalStateException("the key store cannot be written to " + file, failed);
-        }
     }
 
     /** The name by which clients on this machine reach the server so that the certificate fits. */

@@ -37,7 +37,7 @@ class ConfigurationTest {
         assertThat(read.certificateNames()).containsExactly("gpu.example", "10.0.0.7");
         assertThat(read.dataFolder()).isEqualTo(Path.of("/srv/data"));
         assertThat(read.logLevel()).isEqualTo("debug");
-        assertThat(read.administrator()).isEqualTo("admin");
+        assertThat(read.namespace()).isEqualTo("concertina");
     }
 
     @Test
@@ -71,7 +71,7 @@ class ConfigurationTest {
                 "https-port: 65536 | https-port is '65536', accepted: 0 to 65535",
                 "https-port: [1, 2] | https-port is '[1,2]', accepted: a whole number",
                 "http-port: -1 | http-port is '-1', accepted: 0 to 65535",
-                "token-life-minutes: 0 | token-life-minutes is '0', accepted: 1 to 525600",
+                "settle-seconds: -5 | settle-seconds is '-5', accepted: 0 to 86400",
                 "data-folder: {a: b} | data-folder is '{\"a\":\"b\"}', accepted: a path",
                 "certificate-names: [{a: b}] | certificate-names is '[{\"a\":\"b\"}]', accepted: a list of words",
                 "log-level: loud | log-level is 'loud', accepted: error, warn, info, debug",

@@ -123,17 +123,6 @@ class FilesOfTheCommandLineTest {
     }
 
     @Test
-    void the_agents_token_is_made_once_and_kept_private() throws IOException {
-        DataFolder folder = new DataFolder(place);
-        folder.create(Configuration.DEFAULT);
-        String token = folder.ensureAgentToken();
-        assertThat(token).matches("[0-9a-f]{64}");
-        assertThat(folder.ensureAgentToken()).isEqualTo(token);
-        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(folder.agentToken())))
-                .isEqualTo("rw-------");
-    }
-
-    @Test
     void a_process_is_known_by_number_and_start_and_ended() throws Exception {
         ProcessFile file = new ProcessFile(place.resolve("p.pid"));
         Process sleeper = new ProcessBuilder("sleep", "600").start();
