@@ -144,14 +144,7 @@ final class Server implements AutoCloseable {
                         List.of(
                                 new AgentsApi(trainer, trainer, files, uploads, LONGEST_POLL),
                                 new WmlaApi(wmla(folder, configuration), authentication, uploads, trainer, files),
-                                new PlatformApi(
-                                        VERSION,
-                                        authentication,
-                                        uploads,
-                                        trainer,
-                                        files,
-                                        new StoredAccounts(accounts),
-                                        metrics))));
+                                new PlatformApi(VERSION, authentication, uploads, trainer, files, accounts, metrics))));
         opened.push(api);
 
         address = address(configuration, certificate, api.httpsPort());
