@@ -53,7 +53,7 @@ class Samples:
         self.full_slice = -(-step_samples // logical_workers)
         self._seed = seed
         self._collate = collate or default_collate
-        self._plain = type(dataset) is TensorDataset and collate is None
+        self.plain = type(dataset) is TensorDataset and collate is None
         self._epoch = -1
         self._order: torch.Tensor = torch.empty(0, dtype=torch.int64)
 
@@ -77,7 +77,7 @@ class Samples:
     def load(self, step: int, positions: range) -> Any:
         """The collated batch of these positions; random transformations must have been seeded before."""
         ids = self.ids(step, positions)
-        if self._plain:
+        if self.plain:
             return [tensor[ids] for tensor in self.dataset.tensors]
         numbers = ids.tolist()
         if hasattr(self.dataset, "__getitems__"):
@@ -86,8 +86,13 @@ class Samples:
 
 
 def seed_randomness(number: int) -> None:
-    """Seed torch, random and, where it is loaded, numpy."""
-    torch.manual_seed(number)
+    """Seed torch, random and, where it is loaded, numpy.
+
+    The generators are seeded one by one because torch.manual_seed formats a stack trace for a GPU that may not be in use.
+    """
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(number)
     random.seed(number)
     numpy = sys.modules.get("numpy")
     if numpy is not None:
@@ -161,7 +166,8 @@ class MicroBatches:
     def compute(self, step: int, logical_worker: int, positions: range) -> tuple[float, float]:
         """Loss and accuracy in percent of one micro-batch."""
         epoch = step // self._samples.steps_per_epoch
-        seed_randomness(partition.number_from("data", self._seed, step, logical_worker))
+        if not self._samples.plain:
+            seed_randomness(partition.number_from("data", self._seed, step, logical_worker))
         data = self._samples.load(step, positions)
         seed_randomness(partition.number_from("compute", self._seed, step, logical_worker))
         if self._device.type != "cpu":

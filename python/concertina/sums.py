@@ -85,7 +85,7 @@ class GridSum:
         self._empty = True
 
     def add(self, gradients: list[torch.Tensor | None], weight: float) -> None:
-        """Add one micro-batch: a gradient (or None) per tensor, times `weight`, which is in (0, 1]."""
+        """Add one micro-batch: a gradient (or None) per tensor, times `weight`, which is positive."""
         flat = [
             absent if gradient is None else (gradient.to_dense() if gradient.is_sparse else gradient).reshape(-1)
             for gradient, absent in zip(gradients, self._absent)

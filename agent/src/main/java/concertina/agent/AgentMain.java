@@ -85,7 +85,7 @@ public final class AgentMain implements Callable<Integer> {
     @Option(
             names = "--warm-modules",
             split = ",",
-            defaultValue = "torch,numpy",
+            defaultValue = "torch,torch._dynamo,torch._inductor.config,numpy",
             description = "Modules loaded before workers are forked. Default: ${DEFAULT-VALUE}.")
     private List<String> warmModules = List.of();
 
