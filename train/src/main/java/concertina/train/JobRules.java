@@ -131,7 +131,7 @@ final class JobRules {
                         : Decision.NONE;
             case WorkerMessage.Switched switched -> {
                 Decision decision = activation(job, switched.generation(), switched.step());
-                if (switched.generation() >= job.activated) {
+                if (!decision.nothing() || job.activated == switched.generation()) {
                     pulse.step = Math.max(pulse.step, switched.step());
                     pulse.paused(switched.generation(), worker.ordinal(), switched.pauseMillis());
                 }
@@ -139,7 +139,7 @@ final class JobRules {
             }
             case WorkerMessage.Broken broken -> broken(job, pulse, worker, broken);
             case WorkerMessage.Progress progress -> {
-                if (progress.generation() >= job.activated && progress.step() >= pulse.step) {
+                if (progress.generation() == job.activated && progress.step() >= pulse.step) {
                     pulse.epoch = progress.epoch();
                     pulse.step = progress.step();
                     pulse.steps = progress.steps();

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Test;
  * before and after a restart).
  */
 class RandomLivesTest {
-    private static final int LIVES = Integer.getInteger("concertina.lives", 3000);
+    private static final int LIVES = Integer.getInteger("concertina.lives", 2000);
     private static final long FIRST_SEED = Long.getLong("concertina.seed", 1);
 
     @Test
