@@ -23,5 +23,15 @@ public record Plan(List<Assignment> assignments) {
             starts = starts.stream().map(List::copyOf).toList();
             leaves = List.copyOf(leaves);
         }
+
+        /** Whether there is nothing to do for this job now. */
+        public boolean idle() {
+            return starts.isEmpty() && leaves.isEmpty();
+        }
+    }
+
+    /** Whether there is nothing to do at all. */
+    public boolean idle() {
+        return assignments.stream().allMatch(Assignment::idle);
     }
 }

@@ -6,6 +6,7 @@ import concertina.model.SlotId;
 import concertina.schedule.Demand.Holding;
 import concertina.schedule.Plan.Assignment;
 import concertina.schedule.Pool.Cell;
+import concertina.schedule.Pool.Supply;
 import concertina.schedule.Pool.Terms;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -41,10 +42,13 @@ import org.jspecify.annotations.Nullable;
  *       is the smallest grows first (max-min by slots, every job with equal weight, whoever submitted it). When a next
  *       size no longer fits, left-over slots go where they speed up most per slot.
  * </ol>
- * What a priority cannot use goes to the next lower one. A waiting job counts as started by nobody until all slots it was
- * given are free.
+ * What a priority cannot use goes to the next lower one. Once jobs have started, those that wait for slots to come back may
+ * be better off with others; so the plan is made again on its own result until nothing is added.
  */
 public final class Planner {
+    /** One is nearly always enough; a few in ten thousand plans leave something to add. */
+    private static final int ROUNDS = 4;
+
     private static final Comparator<Demand> ORDER = Comparator.comparingInt(Demand::priority)
             .reversed()
             .thenComparing(Demand::submittedAt)
@@ -77,7 +81,52 @@ public final class Planner {
 
     /** Plans for this moment. Ask again whenever a slot, a worker or a demand changed, and when a settling time is over. */
     public static Plan plan(ClusterView view, List<Demand> demands, Policy policy, Instant now) {
-        return new Planner(view, demands, policy, now).plan();
+        Situation situation = new Situation(view, demands);
+        Plan plan = once(situation, policy, now);
+        for (int round = 1; round < ROUNDS && !plan.idle(); round++) {
+            Plan more = once(situation.after(plan, now), policy, now);
+            if (more.idle() || !compatible(plan, more)) {
+                break;
+            }
+            plan = joined(plan, more);
+        }
+        return plan;
+    }
+
+    private static Plan once(Situation situation, Policy policy, Instant now) {
+        return new Planner(situation.view(), situation.demands(), policy, now).plan();
+    }
+
+    /** Whether no job would start workers and take some back, and none is taken back that only starts now. */
+    private static boolean compatible(Plan plan, Plan more) {
+        for (int index = 0; index < plan.assignments().size(); index++) {
+            if (!plan.assignments().get(index).starts().isEmpty()
+                    && !more.assignments().get(index).leaves().isEmpty()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Both plans have the same order, which depends on the demands' priority and submission alone. */
+    private static Plan joined(Plan plan, Plan more) {
+        List<Assignment> joined = new ArrayList<>(plan.assignments().size());
+        for (int index = 0; index < plan.assignments().size(); index++) {
+            Assignment first = plan.assignments().get(index);
+            Assignment second = more.assignments().get(index);
+            if (first.idle()) {
+                joined.add(second);
+            } else if (second.idle()) {
+                joined.add(first);
+            } else {
+                List<List<SlotId>> starts = new ArrayList<>(first.starts());
+                starts.addAll(second.starts());
+                List<Integer> leaves = new ArrayList<>(second.leaves());
+                leaves.addAll(first.leaves());
+                joined.add(new Assignment(first.job(), second.target(), starts, leaves, second.reason()));
+            }
+        }
+        return new Plan(joined);
     }
 
     private Plan plan() {
@@ -99,13 +148,13 @@ public final class Planner {
     private void noteHoldings(Job job) {
         for (int rank = 0; rank < job.living.size(); rank++) {
             for (Cell cell : job.living.get(rank).cells) {
-                pool.held(cell, job.id(), Pool.Supply.EXTRA, job.demand.priority(), rank);
+                pool.held(cell, job.id(), Supply.EXTRA, job.demand.priority(), rank);
             }
         }
         for (Holding holding : job.demand.held()) {
             if (holding.leaving()) {
                 for (Cell cell : pool.cells(holding.slots())) {
-                    pool.held(cell, job.id(), Pool.Supply.RETURNING, 0, 0);
+                    pool.held(cell, job.id(), Supply.RETURNING, 0, 0);
                 }
             }
         }
@@ -145,17 +194,19 @@ public final class Planner {
         }
     }
 
-    /** Slots for more workers of a job; a job that needs no GPU gets one only where no CPU slots are to be had. */
+    /** Slots for more workers of a job. A gang takes what lets it start soonest, then what lies closest together. */
     private @Nullable List<List<Cell>> place(Job job, int workers, boolean reserved) {
-        Set<AgentId> own = job.agents();
         Terms terms = job.terms(reserved);
-        if (!job.demand.gpu()) {
-            List<List<Cell>> placed = pool.place(job.id(), workers, job.width(), new Terms(true, false, reserved), own);
-            if (placed != null) {
-                return placed;
+        if (!job.elastic() && workers > 1) {
+            for (Supply limit : List.of(Supply.FREE, Supply.SURPLUS)) {
+                List<List<Cell>> placed =
+                        pool.place(job.id(), workers, job.width(), true, terms.upTo(limit), job.agents());
+                if (placed != null) {
+                    return placed;
+                }
             }
         }
-        return pool.place(job.id(), workers, job.width(), terms, own);
+        return pool.place(job.id(), workers, job.width(), !job.elastic(), terms, job.agents());
     }
 
     private void share(List<Job> level) {
@@ -345,7 +396,7 @@ public final class Planner {
                     .filter(worker -> !worker.kept)
                     .map(worker -> worker.ordinal)
                     .toList();
-            if (!leaves.isEmpty() || leaving || settling) {
+            if (!leaves.isEmpty() || leaving || settling || firstSlotsAwaited()) {
                 return;
             }
             List<List<Cell>> ready = placed.stream()
@@ -358,6 +409,14 @@ public final class Planner {
                     .limit(Math.max(0, count))
                     .map(cells -> cells.stream().map(cell -> cell.slot).toList())
                     .toList();
+        }
+
+        /**
+         * Whether the slots of the first worker are still held. It must not start on others meanwhile: these may be
+         * reserved, and a first worker never gives back.
+         */
+        private boolean firstSlotsAwaited() {
+            return kept == 0 && !placed.isEmpty() && !placed.getFirst().stream().allMatch(Cell::free);
         }
 
         private Assignment assignment() {

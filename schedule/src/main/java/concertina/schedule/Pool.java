@@ -6,6 +6,7 @@ import concertina.model.Slot;
 import concertina.model.SlotId;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -38,8 +39,16 @@ final class Pool {
         TAKEN
     }
 
-    /** Which slots will do, and whether those reserved for waiting jobs may be used too. */
-    record Terms(boolean cpu, boolean gpu, boolean reserved) {
+    /** Which slots will do, whether those reserved for waiting jobs may be used too, and at what cost at most. */
+    record Terms(boolean cpu, boolean gpu, boolean reserved, Supply dearest) {
+        Terms(boolean cpu, boolean gpu, boolean reserved) {
+            this(cpu, gpu, reserved, Supply.EXTRA);
+        }
+
+        Terms upTo(Supply limit) {
+            return new Terms(cpu, gpu, reserved, limit);
+        }
+
         boolean accepts(Slot.Kind kind) {
             return switch (kind) {
                 case CPU -> cpu;
@@ -102,8 +111,15 @@ final class Pool {
         /** Of taken ones, how many a waiting job counts on. */
         int takenAwaited;
 
-        int available(boolean reservedToo) {
-            return open.size() + (reservedToo ? reserved.size() : 0);
+        int available(Terms terms) {
+            if (terms.dearest() == Supply.EXTRA) {
+                return open.size() + (terms.reserved() ? reserved.size() : 0);
+            }
+            int slots = 0;
+            for (int supply = 0; supply <= terms.dearest().ordinal(); supply++) {
+                slots += openBySupply[supply] + (terms.reserved() ? reservedBySupply[supply] : 0);
+            }
+            return slots;
         }
 
         int available(Supply supply, boolean reservedToo) {
@@ -112,6 +128,17 @@ final class Pool {
 
         int taken() {
             return total - open.size() - reserved.size();
+        }
+    }
+
+    private static final class Tally {
+        int total;
+        int open;
+        int reserved;
+        int takenAwaited;
+
+        int unawaited() {
+            return total - open - reserved - takenAwaited;
         }
     }
 
@@ -133,8 +160,7 @@ final class Pool {
         }
 
         int available(Terms terms) {
-            return (terms.cpu() ? cpu.available(terms.reserved()) : 0)
-                    + (terms.gpu() ? gpu.available(terms.reserved()) : 0);
+            return (terms.cpu() ? cpu.available(terms) : 0) + (terms.gpu() ? gpu.available(terms) : 0);
         }
 
         int available(Supply supply, Terms terms) {
@@ -154,6 +180,11 @@ final class Pool {
     }
 
     private final List<Room> rooms;
+    /** All agents together, by counts alone. */
+    private final Tally cpu = new Tally();
+
+    private final Tally gpu = new Tally();
+    private final Map<Terms, Map<Integer, Integer>> capacities = new HashMap<>();
     private final Map<SlotId, Cell> cells = new LinkedHashMap<>();
     private final Set<JobId> takers = new LinkedHashSet<>();
     private final Set<JobId> gpuTakers = new LinkedHashSet<>();
@@ -166,6 +197,7 @@ final class Pool {
             cell.supply = slot.free() ? Supply.FREE : Supply.RETURNING;
             if (cells.putIfAbsent(slot.slot(), cell) == null) {
                 room.shelf(cell.kind).total++;
+                tally(cell.kind).total++;
             }
         }
         rooms = List.copyOf(byAgent.values());
@@ -208,6 +240,7 @@ final class Pool {
         cell.claim = Claim.TAKEN;
         if (cell.awaited) {
             cell.room.shelf(cell.kind).takenAwaited++;
+            tally(cell.kind).takenAwaited++;
         }
         takers.add(job);
         if (cell.kind == Slot.Kind.GPU) {
@@ -216,13 +249,16 @@ final class Pool {
     }
 
     /**
-     * Takes slots for workers, each on one agent: on as few agents as possible, then where the fewest slots must be given
+     * Takes slots for workers, each on one agent: if they are a gang on as few agents as possible, then where the fewest slots must be given
      * back or waited for, then beside the job's own workers, then where the least is left over.
      *
      * @return the slots of each worker, or nothing when not all of them fit
      */
     @Nullable
-    List<List<Cell>> place(JobId job, int workers, int slotsPerWorker, Terms terms, Set<AgentId> own) {
+    List<List<Cell>> place(JobId job, int workers, int slotsPerWorker, boolean gang, Terms terms, Set<AgentId> own) {
+        if (available(terms) < workers * slotsPerWorker) {
+            return null;
+        }
         int room = 0;
         for (Room candidate : rooms) {
             room += candidate.available(terms) / slotsPerWorker;
@@ -238,7 +274,7 @@ final class Pool {
             Room best = null;
             int bestFit = 0;
             for (Room candidate : rooms) {
-                int fit = Math.min(workers - placed.size(), candidate.available(terms) / slotsPerWorker);
+                int fit = Math.min(gang ? workers - placed.size() : 1, candidate.available(terms) / slotsPerWorker);
                 if (fit > 0
                         && (best == null
                                 || fit > bestFit
@@ -272,6 +308,10 @@ final class Pool {
         if (cost != 0) {
             return cost < 0;
         }
+        cost = gpus(candidate, slots, terms) - gpus(best, slots, terms);
+        if (cost != 0 && terms.cpu()) {
+            return cost < 0;
+        }
         boolean mine = own.contains(candidate.agent);
         if (mine != own.contains(best.agent)) {
             return mine;
@@ -285,6 +325,10 @@ final class Pool {
 
     private static int awaited(Room room, int slots, Terms terms) {
         return Math.max(0, slots - room.available(Supply.FREE, terms));
+    }
+
+    private static int gpus(Room room, int slots, Terms terms) {
+        return Math.max(0, slots - room.cpu.available(terms));
     }
 
     private static Cell cheapest(Room room, Terms terms) {
@@ -316,6 +360,10 @@ final class Pool {
      * @return whether there was anything left to keep
      */
     boolean reserve(int workers, int slotsPerWorker, Terms terms) {
+        if (available(terms) == 0
+                && (terms.cpu() ? cpu.unawaited() : 0) + (terms.gpu() ? gpu.unawaited() : 0) < slotsPerWorker) {
+            return false;
+        }
         int left = workers;
         for (Room room : rooms) {
             int whole = Math.min(left, room.open(terms) / slotsPerWorker);
@@ -362,6 +410,7 @@ final class Pool {
             if (terms.accepts(kind)) {
                 int awaited = Math.min(left, shelf.taken() - shelf.takenAwaited);
                 shelf.takenAwaited += awaited;
+                tally(kind).takenAwaited += awaited;
                 left -= awaited;
             }
         }
@@ -383,6 +432,7 @@ final class Pool {
         for (Cell cell : taken) {
             if (cell.awaited) {
                 cell.room.shelf(cell.kind).takenAwaited--;
+                tally(cell.kind).takenAwaited--;
             }
             cell.claim = cell.awaited ? Claim.RESERVED : Claim.OPEN;
             put(cell);
@@ -394,10 +444,12 @@ final class Pool {
         switch (cell.claim) {
             case OPEN -> {
                 shelf.open.add(cell);
+                tally(cell.kind).open++;
                 shelf.openBySupply[cell.supply.ordinal()]++;
             }
             case RESERVED -> {
                 shelf.reserved.add(cell);
+                tally(cell.kind).reserved++;
                 shelf.reservedBySupply[cell.supply.ordinal()]++;
             }
             case TAKEN -> throw new IllegalStateException(cell.slot + " is taken");
@@ -409,22 +461,30 @@ final class Pool {
         switch (cell.claim) {
             case OPEN -> {
                 shelf.open.remove(cell);
+                tally(cell.kind).open--;
                 shelf.openBySupply[cell.supply.ordinal()]--;
             }
             case RESERVED -> {
                 shelf.reserved.remove(cell);
+                tally(cell.kind).reserved--;
                 shelf.reservedBySupply[cell.supply.ordinal()]--;
             }
             case TAKEN -> throw new IllegalStateException(cell.slot + " is taken twice");
         }
     }
 
-    int total(Terms terms) {
-        return rooms.stream().mapToInt(room -> room.total(terms)).sum();
+    private Tally tally(Slot.Kind kind) {
+        return kind == Slot.Kind.GPU ? gpu : cpu;
     }
 
+    int total(Terms terms) {
+        return (terms.cpu() ? cpu.total : 0) + (terms.gpu() ? gpu.total : 0);
+    }
+
+    /** Slots that can be had, sooner or later, without waiting for a job to end. */
     int available(Terms terms) {
-        return rooms.stream().mapToInt(room -> room.available(terms)).sum();
+        return (terms.cpu() ? cpu.open + (terms.reserved() ? cpu.reserved : 0) : 0)
+                + (terms.gpu() ? gpu.open + (terms.reserved() ? gpu.reserved : 0) : 0);
     }
 
     /** Most slots of one agent. */
@@ -434,9 +494,13 @@ final class Pool {
 
     /** Workers that fit into the cluster when it is empty. */
     int capacity(int slotsPerWorker, Terms terms) {
-        return rooms.stream()
-                .mapToInt(room -> room.total(terms) / slotsPerWorker)
-                .sum();
+        return capacities
+                .computeIfAbsent(terms, any -> new HashMap<>())
+                .computeIfAbsent(
+                        slotsPerWorker,
+                        width -> rooms.stream()
+                                .mapToInt(room -> room.total(terms) / width)
+                                .sum());
     }
 
     /** Jobs that have taken slots, or GPU slots alone, in the order in which they took them. */

@@ -1,8 +1,12 @@
 package concertina.schedule;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.time.Duration;
+import java.time.Instant;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -38,14 +42,11 @@ class PlannerTest {
                         """, """
                         a 4 +node1/2 +node1/3 | grows from 2 to 4 of at most 4 CPU slots: it can use no more
                         """),
-                Arguments.of(
-                        "the last worker of the ended job is waited for rather than growing to a useless size",
-                        """
-                        node1: 4 cpu 3 busy
-                        a elastic 4 holds node1/3
-                        """,
-                        """
-                        a 4 | holds 1 of at most 4 CPU slots, goes to 4 when they are free, 0 free, 3 come back from a job that ended: it can use no more
+                Arguments.of("a job does not grow to a useless size while other slots come back", """
+                        node1: 8 cpu 2 busy
+                        a elastic 8 holds node1/2 node1/3 node1/4 node1/5
+                        """, """
+                        a 8 | holds 4 of at most 8 CPU slots, goes to 8 when they are free, 2 free, 2 come back from a job that ended: it can use no more
                         """),
                 Arguments.of("a third slot is left alone because it would not make the job faster", """
                         node1: 3 cpu
@@ -222,6 +223,31 @@ class PlannerTest {
                         d 0 | cannot start: needs 1 worker of 4 slots on one agent, the largest agent has 2 and all agents together have room for 0 of these workers
                         e 2 +node1/0 +node1/1 | starts on 2 CPU slots on node1
                         """),
+                Arguments.of("a gang starts now on two agents rather than later on one", """
+                        node1: 4 cpu 2 busy
+                        node2: 2 cpu
+                        a rigid 4
+                        b rigid 3
+                        """, """
+                        a 4 +node1/2 +node1/3 +node2/0 +node2/1 | starts on 4 CPU slots on node1 and node2
+                        b 0 | waits: needs 3 CPU slots at once, 2 of 6 can be had, 4 taken by a
+                        """),
+                Arguments.of("rank 0 stays, and the highest ranks go whatever their ordinals", """
+                        node1: 2 cpu
+                        a elastic 2 holds node1/1 node1/0
+                        b rigid 1
+                        """, """
+                        a 1 -2 | shrinks from 2 to 1 of at most 2 CPU slots: 1 CPU slot is left for elastic jobs of priority 5000, the others are taken by b
+                        b 1 | waits: needs 1 CPU slot, 0 free, 1 comes back from a
+                        """),
+                Arguments.of("an elastic job of wide workers shares by slots, not by workers", """
+                        node1: 8 cpu
+                        a elastic 4x2
+                        b elastic 8
+                        """, """
+                        a 2 +node1/0+node1/1 +node1/6+node1/7 | starts with 4 of at most 8 CPU slots: 8 CPU slots are shared fairly by 2 elastic jobs of priority 5000
+                        b 4 +node1/2 +node1/3 +node1/4 +node1/5 | starts with 4 of at most 8 CPU slots: 8 CPU slots are shared fairly by 2 elastic jobs of priority 5000
+                        """),
                 Arguments.of("without agents everything waits", """
                         a elastic 4
                         b rigid 1
@@ -255,5 +281,43 @@ class PlannerTest {
     @MethodSource("scenes")
     void plans(String sentence, String scene, String expected) {
         assertThat(Scene.text(Scene.of(scene).plan())).isEqualTo(expected.strip());
+    }
+
+    @Test
+    void aJobGrowsOnlyOnceItsSizeHasSettledButShrinksAtOnce() {
+        Policy policy = new Policy(Duration.ofMinutes(5));
+        Scene growing = Scene.of("node1: 4 cpu\na elastic 4 holds node1/0");
+        Scene shrinking = Scene.of("node1: 2 cpu\na elastic 2 holds node1/0 node1/1\nb elastic 2");
+        Instant early = Scene.START.plusSeconds(299);
+        Instant late = Scene.START.plusSeconds(300);
+        assertThat(Scene.text(Planner.plan(growing.view(), growing.demands(), policy, early)))
+                .isEqualTo(
+                        "a 4 | holds 1 of at most 4 CPU slots, goes to 4 once its size has settled: it can use no more");
+        assertThat(Planner.plan(growing.view(), growing.demands(), policy, late)
+                        .assignments()
+                        .getFirst()
+                        .starts())
+                .hasSize(3);
+        assertThat(Planner.plan(shrinking.view(), shrinking.demands(), policy, early)
+                        .assignments()
+                        .getFirst()
+                        .leaves())
+                .containsExactly(2);
+    }
+
+    @Test
+    void theOrderOfTheDemandsGivenDoesNotMatter() {
+        Scene scene = Scene.of("node1: 3 cpu\na elastic 4\nb rigid 2\nc elastic 2 priority 6000");
+        assertThat(Planner.plan(scene.view(), scene.demands().reversed(), Policy.DEFAULT, Scene.START))
+                .isEqualTo(Planner.plan(scene.view(), scene.demands(), Policy.DEFAULT, Scene.START));
+    }
+
+    @Test
+    void sizesBelowOneAreRefused() {
+        assertThatThrownBy(() -> Scene.of("a elastic 0"))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("logicalWorkers must be at least 1, not 0");
+        assertThatThrownBy(() -> Scene.of("a rigid -1")).hasMessage("workers must be at least 1, not -1");
+        assertThatThrownBy(() -> Scene.of("a rigid 1x0")).hasMessage("slotsPerWorker of a must be at least 1, not 0");
     }
 }

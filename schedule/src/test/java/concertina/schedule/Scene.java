@@ -136,6 +136,10 @@ record Scene(ClusterView view, List<Demand> demands) {
 
     /** The same moment just after the plan was carried out: started workers hold slots, others are told to leave. */
     Scene after(Plan plan) {
+        return after(plan, START);
+    }
+
+    Scene after(Plan plan, Instant now) {
         Map<JobId, Plan.Assignment> assignments =
                 plan.assignments().stream().collect(Collectors.toMap(Plan.Assignment::job, assignment -> assignment));
         Set<SlotId> started = new HashSet<>();
@@ -155,7 +159,7 @@ record Scene(ClusterView view, List<Demand> demands) {
                 held.add(new Holding(++ordinal, slots, false));
                 started.addAll(slots);
             }
-            next.add(with(demand, held));
+            next.add(with(demand, held, assignment.idle() ? demand.resizedAt() : now));
         }
         return new Scene(
                 new ClusterView(view.slots().stream()
@@ -173,7 +177,8 @@ record Scene(ClusterView view, List<Demand> demands) {
                         demand,
                         demand.held().stream()
                                 .filter(holding -> !holding.leaving())
-                                .toList()))
+                                .toList(),
+                        demand.resizedAt()))
                 .toList();
         next.forEach(demand ->
                 demand.held().forEach(holding -> holding.slots().forEach(slot -> holders.put(slot, demand.job()))));
@@ -185,14 +190,14 @@ record Scene(ClusterView view, List<Demand> demands) {
                 next);
     }
 
-    static Demand with(Demand demand, List<Holding> held) {
+    private static Demand with(Demand demand, List<Holding> held, Instant resizedAt) {
         return new Demand(
                 demand.job(),
                 demand.creator(),
                 demand.consumer(),
                 demand.priority(),
                 demand.submittedAt(),
-                demand.resizedAt(),
+                resizedAt,
                 demand.gpu(),
                 demand.slotsPerWorker(),
                 demand.shape(),
