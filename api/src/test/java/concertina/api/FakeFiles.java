@@ -4,9 +4,11 @@ import concertina.model.ConcertinaException;
 import concertina.model.JobId;
 import concertina.model.UserName;
 import concertina.train.JobFiles;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,10 +19,12 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
-/** Keeps files below a folder. A fake archive is a text that lists its members; one that begins with BROKEN is refused. */
+/** Keeps files below a folder. An archive is a gzip tar or a text that lists its members; a text
+ * that begins with BROKEN is refused. */
 public final class FakeFiles implements JobFiles {
     private final Path results;
 
@@ -36,7 +40,9 @@ public final class FakeFiles implements JobFiles {
         if (fileName.endsWith(".py")) {
             return new StoredCode("", List.of(fileName));
         }
-        String text = Files.readString(folder(job, user).resolve("upload." + fileName));
+        byte[] bytes = Files.readAllBytes(folder(job, user).resolve("upload." + fileName));
+        boolean gzip = bytes.length > 1 && bytes[0] == 0x1f;
+        String text = gzip ? tarMembers(bytes) : new String(bytes, StandardCharsets.UTF_8);
         if (text.startsWith("BROKEN")) {
             throw ConcertinaException.invalid(fileName, "BROKEN", "an archive");
         }
@@ -46,6 +52,24 @@ public final class FakeFiles implements JobFiles {
                 .distinct()
                 .toList();
         return new StoredCode(tops.size() == 1 ? tops.getFirst() : "", members);
+    }
+
+    /** Names of the regular files of a gzip tar, one a line. */
+    private static String tarMembers(byte[] bytes) throws IOException {
+        StringBuilder names = new StringBuilder();
+        try (InputStream tar = new GZIPInputStream(new ByteArrayInputStream(bytes))) {
+            byte[] header = tar.readNBytes(512);
+            while (header.length == 512 && header[0] != 0) {
+                String name = new String(header, 0, 100, StandardCharsets.UTF_8).replaceAll("\0.*", "");
+                long size = Long.parseLong(new String(header, 124, 11, StandardCharsets.US_ASCII).strip(), 8);
+                if (header[156] == '0') {
+                    names.append(name).append('\n');
+                }
+                tar.skipNBytes((size + 511) / 512 * 512);
+                header = tar.readNBytes(512);
+            }
+        }
+        return names.toString();
     }
 
     @Override
