@@ -7,6 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One moment of the demo and how it looks. Pure: the same scene always gives the same lines.
@@ -67,8 +68,8 @@ record DemoScene(Duration elapsed, List<String> slots, List<JobRow> jobs, String
                         job.generation(),
                         job.step(),
                         job.steps(),
-                        JobsCommand.number("%.4f", job.loss()),
-                        JobsCommand.number("%.1f %%", job.accuracy()),
+                        shown("%.4f", job.loss()),
+                        shown("%.1f %%", job.accuracy()),
                         bar(job)));
             }
         }
@@ -82,9 +83,13 @@ record DemoScene(Duration elapsed, List<String> slots, List<JobRow> jobs, String
                 Integer.toString(job.slots().size()),
                 Integer.toString(job.generation()),
                 job.steps() == 0 ? "-" : job.step() + "/" + job.steps(),
-                job.loss() == null ? "-" : JobsCommand.number("%.4f", job.loss()),
-                job.accuracy() == null ? "-" : JobsCommand.number("%.1f %%", job.accuracy()),
+                shown("%.4f", job.loss()),
+                shown("%.1f %%", job.accuracy()),
                 bar(job));
+    }
+
+    private static String shown(String format, @Nullable Double value) {
+        return value == null ? "-" : JobsCommand.number(format, value);
     }
 
     private static String bar(JobRow job) {

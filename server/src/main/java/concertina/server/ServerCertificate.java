@@ -232,7 +232,8 @@ public final class ServerCertificate {
                 throw new IOException("the key is not that of the certificate");
             }
             String password = new BigInteger(256, new SecureRandom()).toString(36);
-            KeyStore store = KeyStore.getInstance("PKCS12");
+            // Never leaves memory, so that PKCS #12's thousands of key derivation rounds would only delay the start.
+            KeyStore store = KeyStore.getInstance("JKS");
             store.load(null, password.toCharArray());
             store.setKeyEntry(ALIAS, key, password.toCharArray(), chain);
             return new ServerCertificate(store, password, certificateFile);
