@@ -70,12 +70,16 @@ class Membership:
         return pending.generation if pending is not None and pending.committed else 0
 
     def await_formed(self) -> Pending:
-        """Wait until a generation stands that this worker may enter without training before, or that it must leave for."""
+        """Wait until a generation stands that this worker may enter without a switch, or one that goes on without it.
+
+        Whoever has trained waits for an immediate one: the others cannot switch to a planned generation once the present one broke.
+        """
         with self._changed:
             while True:
                 pending = self._pending
-                if pending is not None and (pending.mesh is not None or not pending.has(self.worker)):
-                    return pending
+                if pending is not None and (pending.immediate or self.completed < 0):
+                    if pending.mesh is not None or not pending.has(self.worker):
+                        return pending
                 self._changed.wait()
 
     def enter(self, generation: int) -> Pending:

@@ -168,9 +168,9 @@ class Job:
         while not condition():
             left = end - time.monotonic()
             if left <= 0:
-                raise AssertionError(f"not within {limit} s; last messages {self.messages[-12:]}, {self.outputs()}")
+                raise AssertionError(f"not within {limit} s; last messages {self.messages[-12:]}, {self.ends()}")
             try:
-                name, message = self.events.get(timeout=left)
+                name, message = self.events.get(timeout=min(left, 0.05))
             except queue.Empty:
                 continue
             self._handle(self.workers[name], message)
@@ -190,7 +190,10 @@ class Job:
         return [message for _, message in self.messages if message["type"] == kind]
 
     def outputs(self):
-        return {path.name: path.read_text()[-1500:] for path in sorted(self.folder.glob("*.out")) if path.stat().st_size}
+        return {path.name: path.read_text() for path in sorted(self.folder.glob("*.out")) if path.stat().st_size}
+
+    def ends(self):
+        return {name: text[-800:] for name, text in self.outputs().items()}
 
     def close(self):
         for worker in self.workers.values():
@@ -275,8 +278,8 @@ class Job:
         elif kind == "failed":
             self.failed = message
             for other in self.workers.values():
-                if other.alive and other is not worker and other.pid:
-                    os.kill(other.pid, signal.SIGKILL)
+                if other.alive and other.pid and other is not worker:
+                    self.kill(other.name)
 
     def _lost(self, name):
         if self.done is not None or self.failed is not None:
@@ -299,9 +302,6 @@ class Job:
 
     def _decide(self):
         if self.done is not None or self.failed is not None:
-            for worker in self.workers.values():
-                if self.failed is not None and worker.alive and worker.pid and worker.name not in self.current:
-                    continue
             self._stop_spectators()
             return
         if self.recovering is not None:

@@ -16,6 +16,8 @@ from callbacks import LoggerCallback
 from fabric_model import FabricModel
 
 concertina.engine.PROGRESS_SECONDS = 0.0
+WORKER = os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2]
+EPOCHS = int(os.environ.get("TEST_EPOCHS", "4"))
 SAMPLES = int(os.environ.get("TEST_SAMPLES", "203"))
 
 
@@ -95,9 +97,10 @@ def wait_for_gate(number):
 def step(model, data, eva, train_loader, fn_args):
     x, y, ids = data
     number = fn_args["epoch"] * len(train_loader) + fn_args["step"]
-    fail = os.environ.get("CONCERTINA_FAIL_AT")
-    if fail and fail == f"{os.environ.get('CONCERTINA_WORKER', '').rpartition('.')[2]}:{number}":
+    if f"{WORKER}:{number}" in os.environ.get("CONCERTINA_FAIL_AT", "").split(","):
         os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get("TEST_RAISE_AT") == str(number):
+        raise ZeroDivisionError(f"the script is wrong at step {number}")
     if not fn_args["logical_worker"]:
         wait_for_gate(number)
     computed.write(json.dumps([number, fn_args["logical_worker"], ids.tolist()]) + "\n")
@@ -110,6 +113,8 @@ def step(model, data, eva, train_loader, fn_args):
 
 
 def test(model, test_iter, fn_args):
+    if WORKER == os.environ.get("TEST_DIE_IN_FINAL_TEST") and fn_args["epoch"] + 1 == EPOCHS:
+        os.kill(os.getpid(), signal.SIGKILL)
     total = sum(float(F.nll_loss(model(x), y, reduction="sum")) for x, y, _ in test_iter)
     return total / len(test_iter.dataset)
 
@@ -130,5 +135,5 @@ fabric = FabricModel(
     fn_step_train=step,
     fn_test=test,
 )
-fabric.train(int(os.environ.get("TEST_EPOCHS", "4")), 8, int(os.environ.get("TEST_ENGINES", "4")), validation_freq=2)
+fabric.train(EPOCHS, 8, int(os.environ.get("TEST_ENGINES", "4")), validation_freq=2)
 print("after train", file=sys.stderr)

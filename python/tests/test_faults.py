@@ -1,0 +1,220 @@
+"""What happens to a job when workers die at awkward moments, when all die, and when the script is wrong."""
+
+import json
+import os
+import signal
+
+import pytest
+from test_elastic import assert_each_sample_once, computed, curve, finished, undisturbed  # noqa: F401
+
+
+def died(job):
+    return [worker for worker in job.workers.values() if not worker.alive and worker.code == -9]
+
+
+def checkpoints(job):
+    """Whole checkpoint files, newest first."""
+    return sorted((job.folder / "checkpoint").glob("step-*.state"), reverse=True)
+
+
+def test_a_job_that_loses_every_worker_goes_on_from_its_checkpoint(job, undisturbed):  # noqa: F811
+    running = job(CONCERTINA_CHECKPOINT_SECONDS=0)
+    running.gate(13)
+    running.grow_to(2)
+    running.run(lambda: running.step() >= 13)
+    running.run(lambda: checkpoints(running))
+    for name in list(running.current):
+        running.kill(name)
+    running.run(lambda: len(died(running)) == 2)
+    step = int(checkpoints(running)[0].stem.partition("-")[2])
+    running.gate(1000)
+    running.grow_to(3)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert any(f"Resumed from the checkpoint of step {step}." in text for text in running.outputs().values())
+    assert assert_each_sample_once(running) <= 4 * (13 - step + 1)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(job, undisturbed):  # noqa: F811
+    running = job(CONCERTINA_CHECKPOINT_SECONDS=0)
+    running.gate(9)
+    running.grow_to(1)
+    running.run(lambda: running.step() >= 9)
+    running.run(lambda: len(checkpoints(running)) == 2)
+    running.kill(running.current[0])
+    running.run(lambda: died(running))
+    newest, before = checkpoints(running)[:2]
+    content = bytearray(newest.read_bytes())
+    content[-100] ^= 1
+    newest.write_bytes(content)
+    running.gate(1000)
+    running.grow_to(1)
+    assert (finished(running), curve(running)) == undisturbed()
+    step = int(before.stem.partition("-")[2])
+    assert any(f"Resumed from the checkpoint of step {step}" in text for text in running.outputs().values())
+
+
+def test_without_a_checkpoint_a_lost_job_begins_again(job, undisturbed):  # noqa: F811
+    running = job()
+    running.gate(5)
+    running.grow_to(2)
+    running.run(lambda: running.step() >= 5)
+    for name in list(running.current):
+        running.kill(name)
+    running.run(lambda: len(died(running)) == 2)
+    running.gate(1000)
+    running.grow_to(2)
+    assert finished(running) == undisturbed()[0]
+
+
+def test_a_newcomer_that_dies_before_the_switch_disturbs_nobody(job, undisturbed):  # noqa: F811
+    running = job()
+    running.gate(8)
+    running.grow_to(2)
+    running.run(lambda: running.step() >= 8)
+    (newcomer,) = running.start()
+    running.run(lambda: running.workers[newcomer].address is not None)
+    running.watchers.append(lambda job, name, message: job.kill(newcomer) if message["type"] == "formed" else None)
+    running.want(running.desired + [newcomer])
+    running.run(lambda: not running.workers[newcomer].alive)
+    running.watchers.clear()
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert assert_each_sample_once(running) <= 4
+
+
+def test_a_member_that_dies_while_a_generation_forms_is_survived(job, undisturbed):  # noqa: F811
+    running = job()
+    running.gate(8)
+    running.grow_to(2)
+    running.run(lambda: running.step() >= 8)
+    (newcomer,) = running.start()
+    running.run(lambda: running.workers[newcomer].address is not None)
+    victim = running.current[1]
+    running.want(running.desired + [newcomer])
+    running.kill(victim)
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert assert_each_sample_once(running) <= 4
+
+
+@pytest.mark.parametrize("victim", [1, 2])
+def test_a_member_that_dies_in_the_step_of_the_switch_is_survived(job, undisturbed, victim):  # noqa: F811
+    running = job(CONCERTINA_FAIL_AT=f"{victim}:9")
+    running.gate(8)
+    running.grow_to(2)
+    running.run(lambda: running.step() >= 8)
+    started = running.start(2)
+    running.run(lambda: all(running.workers[name].address for name in started))
+    running.want(running.desired + started)
+    running.run(lambda: running.pending is not None and running.pending["committed"])
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert assert_each_sample_once(running) <= 4
+
+
+@pytest.mark.parametrize("step", [7, 14])
+def test_rank_zero_that_dies_after_the_last_step_of_an_epoch_is_replaced(job, undisturbed, step):  # noqa: F811
+    running = job(CONCERTINA_FAIL_AT=f"1:{step}")
+    running.grow_to(2)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert (running.folder / f"model/train/model_epoch_{step // 7}.pth").exists()
+
+
+def test_rank_zero_that_dies_while_it_writes_the_final_files_is_replaced(job, undisturbed):  # noqa: F811
+    running = job(TEST_DIE_IN_FINAL_TEST="1")
+    running.grow_to(3)
+    assert finished(running) == undisturbed()[0]
+    assert len(died(running)) == 1
+    assert running.done["weightsSha256"] == undisturbed()[0]
+
+
+def test_one_death_after_another_down_to_the_last_worker(job, undisturbed):  # noqa: F811
+    running = job(CONCERTINA_FAIL_AT="1:5,3:11,2:20")
+    running.grow_to(4)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert len(died(running)) == 3
+    assert assert_each_sample_once(running) <= 12
+
+
+def test_gradients_beyond_the_bound_are_computed_again_and_sum_alike(job, undisturbed):  # noqa: F811
+    options = {"TEST_SPIKE": "1e7", "TEST_OPTIMIZER": "sgd", "TEST_EPOCHS": "2", "TEST_MODEL": "cnn"}
+    running = job(**options)
+    running.grow_to(3)
+    assert (finished(running), curve(running)) == undisturbed(**options)
+    assert assert_each_sample_once(running, epochs=2) == 4
+
+
+def test_a_stopped_worker_is_told_apart_from_a_slow_one_by_the_server_alone(job, undisturbed):  # noqa: F811
+    running = job()
+    running.gate(10)
+    running.grow_to(3)
+    running.run(lambda: running.step() >= 10)
+    stopped = running.current[2]
+    os.kill(running.workers[stopped].pid, signal.SIGSTOP)
+    running.gate(1000)
+    running.kill(stopped)
+    assert (finished(running), curve(running)) == undisturbed()
+
+
+@pytest.mark.parametrize("victims", [1, 2])
+def test_deaths_at_any_moment_leave_the_same_weights(job, undisturbed, victims):  # noqa: F811
+    running = job(TEST_EPOCHS=8)
+    running.gate(20)
+    running.grow_to(4)
+    running.run(lambda: running.step() >= 15)
+    for name in running.current[-victims:]:
+        running.kill(name)
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed(TEST_EPOCHS=8)
+    assert assert_each_sample_once(running, epochs=8) <= 8
+
+
+def test_an_error_of_the_script_fails_the_job_with_the_users_lines_first(job):
+    running = job(TEST_RAISE_AT="5")
+    running.grow_to(2)
+    running.run(lambda: running.failed is not None and all(not worker.alive for worker in running.workers.values()))
+    assert running.failed["error"] == "ZeroDivisionError: the script is wrong at step 5"
+    lines = [line.strip() for line in running.failed["traceback"].splitlines()]
+    assert lines[0] == "Traceback (most recent call last):"
+    assert "script_train.py" in lines[1] and all("concertina" not in line for line in lines if line.startswith("File"))
+    assert 1 in [worker.code for worker in running.workers.values()]
+    assert any("script_train.py" in text and "ZeroDivisionError" in text for text in running.outputs().values())
+
+
+def test_only_the_worker_of_rank_zero_runs_the_script_after_train(job):
+    running = job()
+    running.grow_to(3)
+    finished(running)
+    assert sum("after train" in text for text in running.outputs().values()) == 1
+    assert all(worker.code == 0 for worker in running.workers.values())
+
+
+def test_a_stranger_without_the_secret_is_not_let_in(job, undisturbed):  # noqa: F811
+    running = job()
+    running.grow_to(1)
+    running.gate(6)
+    running.run(lambda: running.step() >= 3)
+    (stranger,) = running.start(CONCERTINA_JOB_SECRET="another")
+    running.run(lambda: running.workers[stranger].address is not None)
+    running.want(running.desired + [stranger])
+    running.run(lambda: running.of_type("unformed"))
+    assert "secret" in running.of_type("unformed")[0]["error"] or "closed" in running.of_type("unformed")[0]["error"]
+    running.desired.remove(stranger)
+    running.kill(stranger)
+    running.gate(1000)
+    assert finished(running) == undisturbed()[0]
+
+
+def test_progress_names_every_figure_and_ends_with_the_last_step(job):
+    running = job()
+    running.grow_to(2)
+    finished(running)
+    last = running.of_type("progress")[-1]
+    assert (last["step"], last["steps"], last["epoch"]) == (28, 28, 3)
+    assert 0.0 <= last["accuracy"] <= 100.0 and last["loss"] > 0.0 and last["stepMillis"] > 0.0
+    prepared = running.of_type("prepared")[0]
+    assert (prepared["logicalWorkers"], prepared["stepsPerEpoch"], prepared["epochs"]) == (4, 7, 4)
+    done = running.of_type("done")[0]
+    assert done["model"] == "model/train/model_epoch_final.pth" and (running.folder / done["model"]).exists()
+    assert json.dumps(done)
+    assert computed(running)[0]
