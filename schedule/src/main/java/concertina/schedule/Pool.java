@@ -249,8 +249,8 @@ final class Pool {
     }
 
     /**
-     * Takes slots for workers, each on one agent: if they are a gang on as few agents as possible, then where the fewest slots must be given
-     * back or waited for, then beside the job's own workers, then where the least is left over.
+     * Takes slots for workers, each on one agent: for a gang on as few agents as possible, then where the fewest slots must
+     * be given back or waited for, then beside the job's own workers, then where the least is left over.
      *
      * @return the slots of each worker, or nothing when not all of them fit
      */

@@ -57,7 +57,7 @@ final class Reasons {
     String impossible(Job job) {
         Terms terms = job.terms(false);
         int total = pool.total(terms);
-        int need = job.least() * job.width();
+        long need = (long) job.least() * job.width();
         if (pool.total(new Terms(true, true, false)) == 0) {
             return "waits: no agent is connected, so there is no slot";
         }
@@ -206,7 +206,7 @@ final class Reasons {
         return String.join(", ", parts);
     }
 
-    private String slots(int count, Job job) {
+    private String slots(long count, Job job) {
         return count + " " + kind(job) + (count == 1 ? "slot" : "slots");
     }
 

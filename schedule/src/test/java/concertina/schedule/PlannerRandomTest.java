@@ -101,7 +101,7 @@ class PlannerRandomTest {
                     Duration.ofSeconds(45)));
         }
         arrivals.add(arrival("gang", Scene.START.plusSeconds(205), new Shape.Rigid(4), Duration.ofSeconds(30)));
-        Trace trace = new Trace(Scene.of("node1: 4 cpu\na rigid 1").view(), arrivals, List.of(), Duration.ofSeconds(1));
+        Trace trace = new Trace(Scene.of("node1: 4 cpu").view(), arrivals, List.of(), Duration.ofSeconds(1));
         Simulator.Outcome outcome = Simulator.play(trace, Policy.DEFAULT);
         Simulator.JobOutcome gang = outcome.jobs().stream()
                 .filter(job -> job.job().value().equals("gang"))

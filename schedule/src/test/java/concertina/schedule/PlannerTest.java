@@ -215,12 +215,14 @@ class PlannerTest {
                         b rigid 1 gpu
                         c rigid 1x3
                         d elastic 2x4
+                        f rigid 1000x2000000000
                         e rigid 2
                         """, """
                         a 0 | cannot start: needs 5 CPU slots at once, the whole cluster has 4
                         b 0 | cannot start: needs a GPU, the cluster has none
                         c 0 | cannot start: needs 1 worker of 3 slots on one agent, the largest agent has 2 and all agents together have room for 0 of these workers
                         d 0 | cannot start: needs 1 worker of 4 slots on one agent, the largest agent has 2 and all agents together have room for 0 of these workers
+                        f 0 | cannot start: needs 2000000000000 CPU slots at once, the whole cluster has 4
                         e 2 +node1/0 +node1/1 | starts on 2 CPU slots on node1
                         """),
                 Arguments.of("a gang starts now on two agents rather than later on one", """
