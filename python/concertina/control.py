@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -29,8 +30,11 @@ class Control:
         threading.Thread(target=self._read, args=(receive,), name="concertina-control", daemon=True).start()
 
     def send(self, message: dict) -> None:
-        """Write one line. An agent that is gone is noticed by the reading thread, so errors are not reported here."""
-        line = (json.dumps(message, allow_nan=False, default=str) + "\n").encode()
+        """Write one line; numbers that are not finite become null. That the agent is gone is noticed by the reading thread."""
+        finite = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in message.items()
+        }
+        line = (json.dumps(finite, allow_nan=False) + "\n").encode()
         with self._lock:
             try:
                 self._socket.sendall(line)

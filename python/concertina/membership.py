@@ -40,6 +40,7 @@ class Membership:
         self._changed = threading.Condition()
         self._current: Mesh | None = None
         self._pending: Pending | None = None
+        self._heard = -1
         self._broken = -1
         self._abandoned = -1
         self._applying = False
@@ -135,8 +136,9 @@ class Membership:
 
     def _announce(self, pending: Pending) -> None:
         with self._changed:
-            if pending.generation <= self._broken:
+            if pending.generation <= max(self._broken, self._heard):
                 return
+            self._heard = pending.generation
             self._drop_pending("replaced")
             self._pending = pending
             self._changed.notify_all()

@@ -12,6 +12,8 @@ import torch
 
 from concertina import batches, partition
 
+LONGEST_TRACEBACK = 50_000
+
 _RUNTIME_FOLDER = str(Path(__file__).resolve().parent)
 _RUNTIME_FILES = {str(Path(_RUNTIME_FOLDER).parent / "fabric_model.py")}
 
@@ -66,10 +68,10 @@ def users_lines(error: BaseException) -> BaseException:
 
 
 def described(error: BaseException) -> tuple[str, str]:
-    """Last line and full text of an error's traceback."""
+    """Last line and full text of an error's traceback; only the end of a very long text."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     last = traceback.format_exception_only(type(error), error)[-1].strip()
-    return last, text
+    return last, text[-LONGEST_TRACEBACK:]
 
 
 def _is_runtime(file: str) -> bool:

@@ -1,0 +1,322 @@
+"""What user code meets: arguments, callbacks in both forms, log lines, files, and the helpers for metrics."""
+
+import json
+import re
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils.data import IterableDataset, TensorDataset
+
+import emetrics
+from callbacks import Callback, LoggerCallback
+from concertina import reports
+from fabric_model import FabricModel
+
+warnings.simplefilter("ignore")
+
+
+def datasets(samples=50):
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(samples, 4, generator=generator)
+    y = (x.sum(1) > 0).long()
+    return TensorDataset(x, y), TensorDataset(x[:20], y[:20])
+
+
+def fabric(**options):
+    model = torch.nn.Linear(4, 2)
+    optimizer = options.pop("optimizer", None) or torch.optim.SGD(model.parameters(), lr=0.1)
+    return FabricModel(
+        options.pop("model", model), options.pop("datasets", datasets), F.cross_entropy, optimizer, **options
+    )
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    for name in ("CONCERTINA_CONTROL", "CONCERTINA_LOGICAL_WORKERS", "CHECKPOINT_DIR", "LOG_DIR", "SUBID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RESULT_DIR", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        ({"epochs": 0}, "epochs is 0; accepted is a whole number of at least 1"),
+        ({"epochs": 1.5}, "epochs is 1.5; accepted"),
+        ({"batch_size": 0}, "batch_size is 0; accepted"),
+        ({"batch_size": True}, "batch_size is True; accepted"),
+        ({"engines_number": 0}, "engines_number is 0; accepted"),
+        ({"engines_number": "four"}, "engines_number is 'four'; accepted"),
+        ({"engines_number": -1}, "engines_number is -1; accepted"),
+        ({"validation_freq": -1}, "validation_freq is -1; accepted is a whole number of at least 0"),
+        ({"checkpoint_freq": None}, "checkpoint_freq is None; accepted"),
+        ({"num_dataloader_threads": -2}, "num_dataloader_threads is -2; accepted"),
+        ({"engines_number": 2, "effective_batch_size": 64}, "engines_number is 2 and effective_batch_size is 64; accepted"),
+        ({"effective_batch_size": 0}, "effective_batch_size is 0; accepted"),
+        ({"scaleup_function": 3}, "scaleup_function is a int; accepted is a function"),
+    ],
+)
+def test_wrong_arguments_of_train_are_named_with_value_and_what_is_accepted(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fabric().train(**{"epochs": 1, "batch_size": 8, **arguments})
+
+
+@pytest.mark.parametrize(
+    "options,message",
+    [
+        ({"learning_rate": 1}, "FabricModel has no argument 'learning_rate'; accepted are model, datasets_function"),
+        ({"model": 3}, "model is a int; accepted is a torch.nn.Module"),
+        ({"datasets": 3}, "datasets_function is a int; accepted is a function"),
+        ({"fn_test": "x"}, "fn_test is a str; accepted is a function"),
+        ({"metrics": 5}, "metrics is a int; accepted is a function"),
+        ({"keras_custom_objects": {"a": 1}}, "keras_custom_objects is for Keras models"),
+    ],
+)
+def test_wrong_arguments_of_the_model_are_named(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fabric(**options)
+
+
+def test_optimizers_that_cannot_work_are_refused():
+    model = torch.nn.Linear(4, 2)
+    with pytest.raises(ValueError, match="LBFGS"):
+        fabric(model=model, optimizer=torch.optim.LBFGS(model.parameters()))
+    with pytest.raises(ValueError, match="not the model's"):
+        fabric(optimizer=torch.optim.SGD(torch.nn.Linear(4, 2).parameters(), lr=0.1)).train(1, 8)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    "returned,message",
+    [
+        (None, "datasets_function returned a NoneType; accepted is a tuple"),
+        ((Stream(), None), "returned a Stream for training; accepted is a data set with __len__ and __getitem__"),
+        ((TensorDataset(torch.empty(0, 4), torch.empty(0)), None), "a training set with 0 samples"),
+    ],
+)
+def test_data_that_cannot_be_reached_by_number_is_refused(returned, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fabric(datasets=lambda: returned).train(1, 8)
+
+
+def test_an_error_in_user_code_shows_only_the_users_frames():
+    def wrong():
+        raise KeyError("missing file")
+
+    with pytest.raises(KeyError) as caught:
+        fabric(datasets=wrong).train(1, 8)
+    assert not [str(entry.path) for entry in caught.traceback if "/concertina/" in str(entry.path)]
+
+
+class Recorder(LoggerCallback):
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self):
+        self.calls.append("begin")
+
+    def on_train_end(self):
+        self.calls.append("end")
+
+    def log_train_metrics(self, loss, acc, completed_batch, worker=0):
+        self.calls.append(("train", loss, acc, completed_batch))
+
+    def log_test_metrics(self, loss, acc, completed_batch, worker=0):
+        self.calls.append(("test", loss, acc, completed_batch))
+
+
+class LaterRecorder(LoggerCallback):
+    def __init__(self):
+        self.calls = []
+
+    def log_train_metrics(self, metrics, iteration, epoch, workers):
+        self.calls.append((metrics, iteration, epoch, workers))
+
+    def log_test_metrics(self, metrics, iteration, epoch):
+        self.calls.append((metrics, iteration, epoch))
+
+
+def test_the_logger_hears_percent_and_batches_that_restart_every_epoch():
+    logger = Recorder()
+    fabric(driver_logger=logger).train(2, 5, 2, validation_freq=1)
+    assert logger.calls[0] == "begin" and logger.calls[-1] == "end"
+    trained = [call for call in logger.calls if call[0] == "train"]
+    assert [call[3] for call in trained] == [1, 2, 3, 4, 5] * 2
+    assert all(0.0 <= call[2] <= 100.0 for call in trained) and max(call[2] for call in trained) > 1.0
+    assert len([call for call in logger.calls if call[0] == "test"]) == 2
+
+
+def test_the_later_form_of_the_logger_is_recognised():
+    logger = LaterRecorder()
+    fabric(driver_logger_callback=logger).train(2, 5, 2)
+    metrics, iteration, epoch, workers = logger.calls[0]
+    assert set(metrics) == {"loss", "accuracy"} and (iteration, epoch, workers) == (1, 0, 1)
+    assert logger.calls[-1][1:] == (5, 1)
+
+
+def test_callbacks_see_epochs_model_and_optimizer_and_may_change_the_rate():
+    class Halver(Callback):
+        seen = []
+
+        def on_train_begin(self):
+            self.seen.append(("begin", self.params["epochs"]))
+
+        def on_epoch_begin(self, epoch):
+            for group in self.params["optimizer"].param_groups:
+                group["lr"] *= 0.5
+            self.seen.append(("epoch", epoch))
+
+        def on_epoch_end(self, epoch, save_model=False):
+            self.seen.append(("ended", epoch, save_model, isinstance(self.model, torch.nn.Linear)))
+
+        def on_train_end(self):
+            self.seen.append("end")
+
+    instance = fabric(user_callback=[Halver()])
+    instance.train(2, 25, 1)
+    expected = [("begin", 2), ("epoch", 0), ("ended", 0, True, True), ("epoch", 1), ("ended", 1, True, True), "end"]
+    assert Halver.seen == expected
+    assert instance.get_optimizer().param_groups[0]["lr"] == 0.025
+
+
+def test_the_training_log_has_the_exact_form_and_starts_with_a_train_line(place, monkeypatch):
+    monkeypatch.setenv("LOG_DIR", str(place / "log" / "task1.node"))
+    fabric().train(2, 10, 2)
+    lines = (place / "log/task1.node/stdout").read_text().splitlines()
+    number = r"-?\d+(\.\d+)?(e-?\d+)?"
+    train = rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\] Train,\tTimestamp: \d{{13}},\tGlobal steps: \d+,\tIteration: \d+,\tLoss: {number},\tAccuracy: {number}"
+    test = rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\] Test,\tTimestamp: \d{{13}},\tLoss: {number},\tAccuracy: {number}"
+    assert re.fullmatch(train, lines[0])
+    assert all(re.fullmatch(train, line) or re.fullmatch(test, line) for line in lines)
+    fields = [line.replace(":", ",").split(",") for line in lines]
+    assert len(fields[0]) == 13 and max(map(len, fields)) == 13
+    trains = [each for each, line in zip(fields, lines) if " Train," in line]
+    assert [int(each[6]) for each in trains] == list(range(1, 7)) and [int(each[8]) for each in trains] == [1, 2, 3] * 2
+    assert all(0.0 <= float(each[12]) <= 1.0 for each in trains)
+
+
+def test_a_test_line_waits_for_the_first_train_line_of_its_file(tmp_path):
+    log = reports.TrainingLog(str(tmp_path))
+    log.on_train_begin()
+    log.log_test_metrics(0.5, 50.0, 1)
+    log.log_train_metrics(0.123456789, 12.3456789, 1)
+    log.on_train_end()
+    lines = (tmp_path / "stdout").read_text().splitlines()
+    assert "Train" in lines[0] and "Test" in lines[1]
+    assert lines[0].endswith("Loss: 0.12346,\tAccuracy: 0.12346")
+
+
+def test_files_of_epochs_and_the_final_ones_are_written(place):
+    fabric().train(4, 10, 2, checkpoint_freq=2)
+    names = {path.name for path in (place / "model/train").iterdir()}
+    assert names == {
+        f"model_epoch_{part}{kind}.pth" for part in ("2", "4", "final") for kind in ("", "_optimizer_state")
+    }
+    weights = torch.load(place / "model/train/model_epoch_final.pth", weights_only=True)
+    torch.nn.Linear(4, 2).load_state_dict(weights)
+
+
+def test_no_files_of_epochs_without_checkpoint_frequency(place):
+    fabric().train(2, 10, 2, checkpoint_freq=0)
+    assert {path.name for path in (place / "model/train").iterdir()} == {
+        "model_epoch_final.pth",
+        "model_epoch_final_optimizer_state.pth",
+    }
+
+
+def test_standard_output_has_the_lines_tools_look_for(capsys):
+    fabric().train(2, 10, 2)
+    out = capsys.readouterr().out
+    assert "Using pytorch backend." in out and "START TRAINING" in out and "Waiting the job to stop..." in out
+    assert re.search(r"^Timestamp \d{13}, Iteration 1$", out, re.M)
+    assert re.search(r"^batches :1 \d+\.\d+", out, re.M)
+    assert re.search(r"^Iteration 3: tag train_accuracy, simple_value \d", out, re.M)
+    assert re.search(r"^Iteration 3: tag train_loss, simple_value \d", out, re.M)
+    assert re.search(r"^--------END TRAINING: completed epoch 2 in time \d+\.\d\d --------$", out, re.M)
+
+
+@pytest.mark.parametrize(
+    "most,engines,effective,batch,expected",
+    [
+        (None, 4, None, 8, (4, 32)),
+        ("2", 4, None, 8, (2, 16)),
+        ("8", 4, None, 8, (4, 32)),
+        ("3", None, None, 8, (3, 24)),
+        (None, None, None, 8, (1, 8)),
+        (None, None, 100, 8, (13, 100)),
+        ("4", None, 100, 8, (4, 100)),
+    ],
+)
+def test_logical_workers_are_clamped_and_the_effective_batch_is_kept(monkeypatch, most, engines, effective, batch, expected):
+    import fabric_model
+
+    if most is not None:
+        monkeypatch.setenv("CONCERTINA_LOGICAL_WORKERS", most)
+    assert fabric_model._global_batch(batch, engines, effective) == expected
+
+
+def test_a_custom_collate_function_and_a_custom_step_see_what_they_should():
+    seen = {}
+
+    def collate(samples):
+        return {"x": torch.stack([x for x, _ in samples]), "y": torch.stack([y for _, y in samples])}
+
+    def step(model, data, eva, train_loader, fn_args):
+        seen.update(fn_args, length=len(train_loader), keys=set(data))
+        assert model.training and model.get_optimizer() is not None
+        outputs = model(data["x"])
+        loss = model.get_loss_function()(outputs, data["y"])
+        loss.backward()
+        return eva(outputs, data["y"]), loss
+
+    def check(model, test_iter, fn_args):
+        assert not model.training
+        return sum(float(F.cross_entropy(model(data["x"]), data["y"])) for data in test_iter)
+
+    fabric(fn_batch_collate=collate, fn_step_train=step, fn_test=check).train(1, 10, 2)
+    assert seen["keys"] == {"x", "y"} and seen["length"] == 3 and seen["epoch"] == 0
+
+
+def test_a_custom_step_that_returns_something_else_is_told_so():
+    with pytest.raises(ValueError, match="fn_step_train returned a NoneType; accepted is a tuple"):
+        fabric(fn_step_train=lambda *_: None).train(1, 10)
+
+
+def test_metrics_are_recorded_in_the_exact_form(place, monkeypatch):
+    monkeypatch.setenv("LOG_DIR", str(place / "log"))
+    monkeypatch.setenv("TRAINING_ID", "abc")
+    with emetrics.EMetrics.open("7") as record:
+        record.record(emetrics.EMetrics.TEST_GROUP, 3, {"loss": 0.25, "accuracy": torch.tensor(0.5), "count": 4, "note": "x"})
+        record.record(emetrics.EMetrics.TRAIN_GROUP, 4, {"loss": 0.125})
+    lines = (place / "log/7/evaluation-metrics.txt").read_text().splitlines()
+    first = json.loads(lines[0])
+    assert list(first) == ["meta", "grouplabel", "etimes", "values"]
+    assert first["meta"]["training_id"] == "abc" and first["meta"]["rindex"] == 1 and first["meta"]["subid"] == "7"
+    assert first["grouplabel"] == "test" and first["etimes"]["iteration"] == {"type": 2, "value": "3"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+", first["etimes"]["time_stamp"]["value"])
+    assert first["values"] == {
+        "loss": {"type": 3, "value": "0.25"},
+        "accuracy": {"type": 3, "value": "0.5"},
+        "count": {"type": 2, "value": "4"},
+        "note": {"value": "x"},
+    }
+    assert len(lines) == 2
+    summary = json.loads((place / "val_dict_list.json").read_text())
+    assert summary == [{"steps": 3, "loss": 0.25, "accuracy": 0.5, "count": 4, "note": "x"}]
+
+
+def test_without_a_subid_no_summary_is_written(place, monkeypatch):
+    monkeypatch.setenv("LOG_DIR", str(place / "log"))
+    record = emetrics.EMetrics.open()
+    record.record(record.TEST_GROUP, 1, {"loss": 1.0})
+    record.close()
+    record.close()
+    assert not (place / "val_dict_list.json").exists()
+    assert "subid" not in json.loads((place / "log/evaluation-metrics.txt").read_text())["meta"]

@@ -1,0 +1,128 @@
+"""State as bytes: what goes in comes out, and nothing else than plain data can come out."""
+
+import math
+import threading
+
+import pytest
+import torch
+from test_mesh import meshes, together
+
+from concertina import state
+
+
+def example():
+    return {
+        "step": 12,
+        "bounds": [1024.0, 2.0**-60, math.inf],
+        "tensors": {
+            "a": torch.arange(6, dtype=torch.float32).reshape(2, 3),
+            "b": torch.tensor(3, dtype=torch.int64),
+            "empty": torch.empty(0, 4),
+            "half": torch.ones(3, dtype=torch.bfloat16),
+            "flags": torch.tensor([True, False]),
+            "slanted": torch.arange(12.0).reshape(3, 4).t(),
+        },
+        "optimizer": {"state": {0: {"step": torch.tensor(4.0)}}, "param_groups": [{"betas": (0.9, 0.999), "lr": 0.1, "x": None}]},
+    }
+
+
+def same(one, other):
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_a_file_gives_back_exactly_what_was_written(tmp_path):
+    path = tmp_path / "step-1.state"
+    state.write_file(path, *state.pack(example(), copy=True))
+    assert same(state.read_file(path), example())
+    assert [each.name for each in tmp_path.iterdir()] == ["step-1.state"]
+
+
+@pytest.mark.parametrize("place", [0, 20, 30, 200, -40, -1])
+def test_a_changed_byte_is_noticed(tmp_path, place):
+    path = tmp_path / "step-1.state"
+    state.write_file(path, *state.pack(example(), copy=True))
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(state.DamagedState):
+        state.read_file(path)
+
+
+@pytest.mark.parametrize("length", [0, 10, 25, 100, -1])
+def test_a_file_that_was_cut_off_is_noticed(tmp_path, length):
+    path = tmp_path / "step-1.state"
+    state.write_file(path, *state.pack(example(), copy=True))
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(state.DamagedState):
+        state.read_file(path)
+
+
+def test_a_stream_reaches_every_receiver_unchanged():
+    formed = meshes(3)
+    value = example()
+    results = together(
+        [
+            lambda: state.send(formed[0], [1, 2], value),
+            lambda: state.receive(formed[1], 0),
+            lambda: state.receive(formed[2], 0),
+        ]
+    )
+    assert same(results[1], value) and same(results[2], value)
+    for mesh in formed:
+        mesh.close()
+
+
+def test_a_stream_with_a_wrong_checksum_is_refused():
+    first, second = meshes(2)
+    header, tensors = state.pack(example(), copy=True)
+    frame = (len(header)).to_bytes(8, "big") + (1).to_bytes(4, "big") + header
+    views = [state.view(tensor) for tensor in tensors]
+    thread = threading.Thread(target=lambda: first.exchange({1: [memoryview(frame), *views]}, {}))
+    thread.start()
+    with pytest.raises(state.DamagedState, match="checksum"):
+        state.receive(second, 0)
+    thread.join(10)
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, lambda: 0, b"bytes", {"deep": [torch.nn.Linear(1, 1)]}])
+def test_what_is_not_plain_data_cannot_be_packed(value):
+    with pytest.raises(ValueError, match="accepted are numbers"):
+        state.pack(value, copy=False)
+
+
+def test_a_snapshot_does_not_change_with_the_model():
+    weights = torch.zeros(3)
+    _, tensors = state.pack({"w": weights}, copy=True)
+    weights.fill_(5.0)
+    assert tensors[0].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_the_digest_depends_on_values_names_shapes_and_types_but_not_on_order():
+    a, b = torch.arange(4.0), torch.ones(2, 2)
+    digest = state.weights_digest({"a": a, "b": b})
+    assert len(digest) == 64
+    assert state.weights_digest({"b": b, "a": a}) == digest
+    assert state.weights_digest({"a": a.clone(), "b": b.t()}) == digest
+    others = [
+        {"a": a + 1e-7, "b": b},
+        {"a": a, "c": b},
+        {"a": a, "b": b.reshape(4)},
+        {"a": a.double(), "b": b},
+        {"a": -a, "b": b},
+        {"a": a},
+    ]
+    assert len({digest, *(state.weights_digest(each) for each in others)}) == 7
+
+
+def test_the_digest_is_the_documented_one():
+    import hashlib
+    import struct
+
+    expected = hashlib.sha256(b"w\0float32\x002,1\0" + struct.pack("<2f", 1.5, -2.0)).hexdigest()
+    assert state.weights_digest({"w": torch.tensor([[1.5], [-2.0]])}) == expected
