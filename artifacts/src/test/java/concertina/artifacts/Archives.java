@@ -52,6 +52,8 @@ final class Archives {
             for (Item item : items) {
                 TarArchiveEntry entry = new TarArchiveEntry(item.name(), item.type(), true);
                 entry.setMode(item.mode());
+                // A whole second: a finer time would bring a PAX header with it.
+                entry.setModTime(0L);
                 entry.setSize(item.content().length);
                 if (!item.target().isEmpty()) {
                     entry.setLinkName(item.target());

@@ -226,7 +226,7 @@ class FolderJobFilesTest {
 
             @Override
             public int read() throws IOException {
-                if (left-- == 0) {
+                if (left-- <= 0) {
                     throw new IOException("connection lost");
                 }
                 return 'n';

@@ -64,7 +64,7 @@ public final class LocalIdentity implements Identity {
         this.clock = clock;
         this.signer = new RSASSASigner(keys.privateKey());
         this.verifier = new RSASSAVerifier(keys.publicKey());
-        this.nobodysHash = passwords.hash(UUID.randomUUID().toString().toCharArray());
+        this.nobodysHash = passwords.nobodysHash();
     }
 
     @Override

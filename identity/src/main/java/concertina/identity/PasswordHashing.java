@@ -9,9 +9,11 @@ import java.nio.CharBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.SecureRandom;
 import java.util.Arrays;
+import java.util.Base64;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Argon2id with 19 MiB, two passes, one lane: the smallest memory that OWASP recommends with that many passes, because every
@@ -30,6 +32,7 @@ public final class PasswordHashing {
     private final SecureRandom random = new SecureRandom();
     private final Semaphore running;
     private final AtomicInteger present = new AtomicInteger();
+    private final AtomicLong done = new AtomicLong();
     private final int mostPresent;
 
     /**
@@ -44,6 +47,21 @@ public final class PasswordHashing {
     /** Two hashes at once, 32 callers waiting. */
     public PasswordHashing() {
         this(2, 32);
+    }
+
+    /** Hashes computed so far. */
+    public long done() {
+        return done.get();
+    }
+
+    /** Looks like an encoded hash and costs as much to check, but belongs to no password. */
+    String nobodysHash() {
+        byte[] bytes = new byte[SALT_BYTES + HASH_BYTES];
+        random.nextBytes(bytes);
+        Base64.Encoder base64 = Base64.getEncoder().withoutPadding();
+        return "$argon2id$v=19$m=" + MEMORY_KIB + ",t=" + PASSES + ",p=" + LANES + "$"
+                + base64.encodeToString(Arrays.copyOf(bytes, SALT_BYTES)) + "$"
+                + base64.encodeToString(Arrays.copyOfRange(bytes, SALT_BYTES, bytes.length));
     }
 
     /** The encoded hash, parameters and a new salt included. */
@@ -70,6 +88,7 @@ public final class PasswordHashing {
             try {
                 return work.with(bytes);
             } finally {
+                done.incrementAndGet();
                 Arrays.fill(bytes, (byte) 0);
                 running.release();
             }

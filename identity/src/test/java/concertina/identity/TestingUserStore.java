@@ -27,14 +27,16 @@ public final class TestingUserStore implements UserStore {
     @Override
     public void add(User user) {
         if (users.putIfAbsent(user.name(), user) != null) {
-            throw new ConcertinaException(ErrorCode.CONFLICT, "username '" + user.name() + "' is taken");
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT, "username '" + user.name() + "' is taken, accepted: another");
         }
     }
 
     @Override
     public void replace(User user) {
         if (users.computeIfPresent(user.name(), (name, present) -> user) == null) {
-            throw new ConcertinaException(ErrorCode.NOT_FOUND, "username '" + user.name() + "' is unknown");
+            throw new ConcertinaException(
+                    ErrorCode.NOT_FOUND, "username '" + user.name() + "' is unknown, accepted: an existing user");
         }
     }
 
