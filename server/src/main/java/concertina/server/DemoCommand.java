@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -36,6 +35,7 @@ final class DemoCommand implements Callable<Integer> {
     private static final Duration FRAME = Duration.ofMillis(200);
     private static final Duration LIMIT = Duration.ofMinutes(10);
     private static final int LEAD_STEPS = 60;
+    private static final int INTERRUPTED = 130;
 
     @Option(names = "--first-epochs", defaultValue = "60", hidden = true, description = "Length of the first job.")
     private int firstEpochs;
@@ -50,6 +50,9 @@ final class DemoCommand implements Callable<Integer> {
     private final List<Process> references = new ArrayList<>();
     private int drawnLines;
 
+    /** Whether what was started is being ended; set by the main thread or the shutdown hook, whichever comes first. */
+    private volatile boolean ending;
+
     @Override
     public Integer call() throws InterruptedException, IOException {
         if (firstEpochs < 1 || secondEpochs < 1) {
@@ -60,12 +63,26 @@ final class DemoCommand implements Callable<Integer> {
         Installation installation = new Installation(folder);
         installation.stop();
         clear(folder.root());
-        Thread cleaner = new Thread(() -> end(installation), "demo-cleaner");
+        Thread cleaner = new Thread(() -> interrupted(installation), "demo-cleaner");
         Runtime.getRuntime().addShutdownHook(cleaner);
+        try {
+            return run(folder, installation) ? 0 : 1;
+        } catch (ConcertinaException disturbed) {
+            if (!ending) {
+                throw disturbed;
+            }
+            return INTERRUPTED;
+        } finally {
+            if (!ending) {
+                ending = true;
+                end(installation);
+            }
+        }
+    }
+
+    private boolean run(DataFolder folder, Installation installation) throws InterruptedException, IOException {
         out.println("Starting a server and an agent with " + SLOTS + " CPU slots …");
-        Map<String, String> environment = new HashMap<>();
-        environment.put("CONCERTINA_HTTPS_PORT", "0");
-        installation.startServer(null, environment);
+        installation.startServer(null, Map.of("CONCERTINA_HTTPS_PORT", "0"));
         Configuration configuration = Configuration.DEFAULT;
         installation.startAgent(configuration, SLOTS);
         try (ServerClient client = new ServerClient(Access.read(folder.clientFile()))) {
@@ -75,7 +92,7 @@ final class DemoCommand implements Callable<Integer> {
                     page.read().stream().map(ClusterPage.SlotRow::slot).toList();
             List<DemoJob> jobs = new ArrayList<>();
             List<JobRow> rows = watch(client, slots, jobs);
-            return conclude(client, folder, jobs, rows) ? 0 : 1;
+            return conclude(client, folder, jobs, rows);
         }
     }
 
@@ -140,7 +157,20 @@ final class DemoCommand implements Callable<Integer> {
         return last.id() + ": " + last.reason();
     }
 
+    private void interrupted(Installation installation) {
+        if (ending) {
+            return;
+        }
+        ending = true;
+        out.println();
+        out.println("Stopping what was started …");
+        end(installation);
+    }
+
     private void draw(DemoScene scene, Optional<DemoScene> before) {
+        if (ending) {
+            return;
+        }
         if (!terminal) {
             scene.changesSince(before).forEach(out::println);
             return;
@@ -232,7 +262,8 @@ final class DemoCommand implements Callable<Integer> {
     private boolean same(DataFolder folder, JobRow row, Path model, Process reference)
             throws InterruptedException, IOException {
         Path place = folder.root().resolve("undisturbed").resolve(row.id());
-        if (reference.waitFor() != 0) {
+        await(reference);
+        if (reference.exitValue() != 0) {
             out.println(row.id() + "  the undisturbed run failed, see " + place.resolve("output"));
             return false;
         }
@@ -245,6 +276,19 @@ final class DemoCommand implements Callable<Integer> {
                         : "no (sha256 " + ours + ", reported " + row.weightsSha256() + ", undisturbed " + undisturbed
                                 + ")"));
         return same;
+    }
+
+    /** Waits for an undisturbed run; a terminal sees the seconds pass. */
+    private void await(Process reference) throws InterruptedException {
+        while (!reference.waitFor(1, TimeUnit.SECONDS)) {
+            if (terminal && !ending) {
+                out.print(String.format(Locale.ROOT, "\r%5.0f s ", elapsed().toMillis() / 1000.0));
+                out.flush();
+            }
+        }
+        if (terminal) {
+            out.print("\r\u001b[2K");
+        }
     }
 
     /** SHA-256 over the weights in a model file, as the training engine defines it. */

@@ -43,7 +43,7 @@ record DemoScene(Duration elapsed, List<String> slots, List<JobRow> jobs, String
         return lines;
     }
 
-    /** What differs from an earlier scene, one line for each job that changed in state, size or tenth of its way. */
+    /** What differs from an earlier scene: a line for each job that changed in state, size or tenth of its way, and why it has that size. */
     List<String> changesSince(Optional<DemoScene> before) {
         List<String> lines = new ArrayList<>();
         for (int i = 0; i < jobs.size(); i++) {
@@ -71,6 +71,9 @@ record DemoScene(Duration elapsed, List<String> slots, List<JobRow> jobs, String
                         shown("%.4f", job.loss()),
                         shown("%.1f %%", job.accuracy()),
                         bar(job)));
+                if (earlier != null && earlier.slots().size() != job.slots().size()) {
+                    lines.add("         " + job.id() + ": " + job.reason());
+                }
             }
         }
         return lines;

@@ -89,6 +89,7 @@ class DemoSceneTest {
                                 .contains("concertina-1")
                                 .contains("slots 2 -> 1")
                                 .contains("generation 4"),
+                        line -> assertThat(line).isEqualTo("         concertina-1: runs"),
                         line -> assertThat(line).contains("concertina-2").contains("slots 1 "));
     }
 
