@@ -7,6 +7,7 @@ import io.javalin.http.HttpResponseException;
 import java.io.IOException;
 import java.util.Map;
 import java.util.UUID;
+import org.eclipse.jetty.ee10.servlet.ServletContextRequest;
 import org.eclipse.jetty.io.EofException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -27,7 +28,8 @@ final class Errors {
     static void answer(Throwable failure, Context context) {
         if (context.res().isCommitted() || abandoned(failure)) {
             LOG.debug("{} {} ended early: {}", context.method(), context.path(), failure.toString());
-            throw new AbortedException(failure);
+            cut(context);
+            return;
         }
         Uploads.drain(context);
         if (failure instanceof HttpResponseException known) {
@@ -95,12 +97,12 @@ final class Errors {
         return line.length() > 2000 ? line.substring(0, 2000) + "…" : line;
     }
 
-    /** The answer had begun or nobody listens any more: the connection is cut instead of pretending an orderly end. */
-    static final class AbortedException extends RuntimeException {
-        private static final long serialVersionUID = 1L;
-
-        AbortedException(Throwable cause) {
-            super("answer cut short", cause, false, false);
-        }
+    /** The answer had begun or nobody listens any more: an orderly end would pass for a whole answer. */
+    private static void cut(Context context) {
+        ServletContextRequest.getServletContextRequest(context.req())
+                .getConnectionMetaData()
+                .getConnection()
+                .getEndPoint()
+                .close();
     }
 }

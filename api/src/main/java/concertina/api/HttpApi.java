@@ -8,6 +8,7 @@ import io.javalin.compression.CompressionStrategy;
 import io.javalin.config.JavalinConfig;
 import io.javalin.http.Context;
 import io.javalin.http.HandlerType;
+import io.javalin.http.HttpResponseException;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.util.List;
@@ -131,6 +132,8 @@ public final class HttpApi implements AutoCloseable {
             });
         }
         config.routes.exception(Exception.class, Errors::answer);
+        // Known to the framework by itself, so the line above does not cover it.
+        config.routes.exception(HttpResponseException.class, Errors::answer);
         config.router.javaLangErrorHandler((response, error) -> {
             org.slf4j.LoggerFactory.getLogger(HttpApi.class).error("a request failed", error);
             response.setStatus(500);

@@ -2,6 +2,8 @@ package concertina.api;
 
 import concertina.model.ConcertinaException;
 import io.javalin.http.Context;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -12,10 +14,26 @@ public final class Parameters {
 
     /** The parameter's value; empty when it is missing or blank. */
     public static Optional<String> text(Context context, String name) {
+        String query = context.queryString();
+        if (query == null) {
+            return Optional.empty();
+        }
+        // Read here, because the framework takes a value with a broken escape for one that is missing.
+        for (String pair : query.split("&", -1)) {
+            int equals = pair.indexOf('=');
+            if (decoded(equals < 0 ? pair : pair.substring(0, equals)).equals(name)) {
+                return Optional.of(equals < 0 ? "" : decoded(pair.substring(equals + 1)))
+                        .filter(value -> !value.isBlank());
+            }
+        }
+        return Optional.empty();
+    }
+
+    private static String decoded(String text) {
         try {
-            return Optional.ofNullable(context.queryParam(name)).filter(value -> !value.isBlank());
+            return URLDecoder.decode(text, StandardCharsets.UTF_8);
         } catch (IllegalArgumentException malformed) {
-            throw ConcertinaException.invalid("query", String.valueOf(context.queryString()), "percent-encoded UTF-8");
+            throw ConcertinaException.invalid("query", text, "percent-encoded UTF-8");
         }
     }
 
