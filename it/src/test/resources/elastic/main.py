@@ -1,0 +1,57 @@
+"""A small elastic job with everything that could make two runs differ: dropout, batch normalization, a stateful optimizer."""
+
+import argparse
+import os
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import TensorDataset
+
+from fabric_model import FabricModel
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--epochs", type=int, default=4)
+parser.add_argument("--samples", type=int, default=256)
+parser.add_argument("--batch-size", type=int, default=4)
+parser.add_argument("--workers", type=int, default=4)
+parser.add_argument("--pause-ms", type=float, default=5, help="time that each micro-batch takes beside computing")
+parser.add_argument("--fail-at", type=int, default=0, help="micro-batch of this process at which to raise")
+arguments = parser.parse_args()
+
+
+class Slow(nn.Module):
+    """Passes its input on, after a while when training, and counts in a file how many micro-batches this process has begun."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+        counts = os.path.join(os.environ["RESULT_DIR"], "counts")
+        os.makedirs(counts, exist_ok=True)
+        self.file = os.open(os.path.join(counts, str(os.getpid())), os.O_WRONLY | os.O_CREAT)
+
+    def forward(self, values):
+        if self.training:
+            self.seen += 1
+            if self.seen == arguments.fail_at:
+                raise RuntimeError("the script fails here")
+            os.pwrite(self.file, b"%12d\n" % self.seen, 0)
+            time.sleep(arguments.pause_ms / 1000)
+        return values
+
+
+def datasets():
+    random = torch.Generator().manual_seed(5)
+    values = torch.randn(arguments.samples + 64, 16, generator=random)
+    labels = (values[:, :4].sum(1) > 0).long() + 2 * (values[:, 4:8].sum(1) > 0).long()
+    return (
+        TensorDataset(values[: arguments.samples], labels[: arguments.samples]),
+        TensorDataset(values[arguments.samples :], labels[arguments.samples :]),
+    )
+
+
+torch.manual_seed(3)
+model = nn.Sequential(Slow(), nn.Linear(16, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 4))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+FabricModel(model, datasets, F.cross_entropy, optimizer).train(arguments.epochs, arguments.batch_size, arguments.workers)
