@@ -73,7 +73,7 @@ class GridSum:
         self.total = torch.zeros(self.length, dtype=torch.float64, device=device)
         self._work = torch.zeros(self.length, dtype=torch.float64, device=device)
         self._pieces = list(torch.split(self._work, self.sizes)) if self.sizes else []
-        self._absent = [torch.zeros(size, dtype=torch.float32, device=device) for size in self.sizes]
+        self._shaped = [piece.view(shape) for piece, shape in zip(self._pieces, shapes)]
         self.maxima = [-1.0] * len(self.sizes)
         self._constants: list[float] = []
         self._empty = True
@@ -86,13 +86,11 @@ class GridSum:
 
     def add(self, gradients: list[torch.Tensor | None], weight: float) -> None:
         """Add one micro-batch: a gradient (or None) per tensor, times `weight`, which is positive."""
-        flat = [
-            absent if gradient is None else (gradient.to_dense() if gradient.is_sparse else gradient).reshape(-1)
-            for gradient, absent in zip(gradients, self._absent)
-        ]
-        if not flat:
-            return
-        torch.cat([piece if piece.dtype == torch.float64 else piece.double() for piece in flat], out=self._work)
+        for piece, gradient in zip(self._shaped, gradients):
+            if gradient is None:
+                piece.zero_()
+            else:
+                piece.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
         if weight != 1.0:
             self._work.mul_(weight)
         self._note_maxima(gradients)

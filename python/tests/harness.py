@@ -85,7 +85,7 @@ class Job:
         self.failed = None
         self.messages = []
         self.watchers = []
-        self.delays = {}
+        self.held = 0
         self._number = Job._count
         self._nursery = nursery
         self._script = HERE / script
@@ -143,20 +143,26 @@ class Job:
 
     def gate(self, step):
         """Let the job complete this many steps and hold it there."""
+        self.held = step
         temporary = self.folder / ".gate"
         temporary.write_text(str(step))
         temporary.replace(self.folder / "gate")
 
-    def resize(self, workers, at, keep_first=True):
-        """Hold the job at step `at`, let it change to this many workers there, and go on."""
-        self.run(lambda: self.step() >= at)
+    def resize(self, workers, keep_first=True):
+        """Let the job change to this many workers where the gate holds it, then on, step by step, until it has changed."""
+        self.run(lambda: self.step() >= self.held)
         if workers > len(self.current):
             self.grow_to(workers)
         else:
             self.shrink_to(workers, keep_first)
         self.run(lambda: self.pending is not None and self.pending["committed"])
-        self.gate(at + 3)
-        self.run(lambda: len(self.current) == workers and self.pending is None)
+
+        def changed():
+            return len(self.current) == workers and self.pending is None
+
+        while not changed():
+            self.gate(self.held + 1)
+            self.run(lambda: changed() or self.step() >= self.held)
 
     def kill(self, name):
         os.kill(self.workers[name].pid, signal.SIGKILL)
