@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.stream.IntStream;
 
 /**
- * An agent as docs/protocol.md describes it, with simulated workers. Acts only when {@link #exchange} is called. Fails the test
- * when a slot would get a second worker.
+ * An agent as docs/protocol.md describes it, with simulated workers. Acts only when {@link #exchange} is called; a worker told to
+ * stop is gone by the next time. Fails the test when a slot would get a second worker.
  */
 final class FakeAgent {
     final AgentId id;
@@ -60,6 +60,9 @@ final class FakeAgent {
             return;
         }
         try {
+            workers.values().stream()
+                    .filter(worker -> worker.alive && worker.stopping)
+                    .forEach(worker -> worker.exit(-1, 15));
             if (!joined) {
                 cluster.trainer.join(hello());
                 joined = true;
@@ -121,7 +124,7 @@ final class FakeAgent {
             case AgentCommand.Stop stop -> {
                 FakeWorker worker = workers.get(stop.worker());
                 if (worker != null && worker.alive) {
-                    worker.exit(-1, 15);
+                    worker.stopping = true;
                 }
             }
             case AgentCommand.Send send -> {

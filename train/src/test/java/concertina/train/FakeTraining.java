@@ -229,7 +229,8 @@ final class FakeTraining {
 
     private void receiveState(Heard generation, List<FakeWorker> members) {
         FakeWorker source = members.get(generation.source());
-        if (source.completed < 0) {
+        boolean anew = source.completed < 0;
+        if (anew) {
             if (generation.source() != 0) {
                 throw new AssertionError("source " + source.id + " has no state in " + generation);
             }
@@ -242,6 +243,11 @@ final class FakeTraining {
         for (int rank = 0; rank < members.size(); rank++) {
             FakeWorker worker = members.get(rank);
             if (generation.receivers().contains(rank)) {
+                if (worker.completed > source.completed
+                        || (worker.completed == source.completed && !anew && worker.completed >= 0)) {
+                    throw new AssertionError(worker.id + " at step " + worker.completed + " receives step "
+                            + source.completed + " in " + generation);
+                }
                 worker.completed = source.completed;
             } else if (worker.completed != source.completed) {
                 throw new AssertionError(worker.id + " at step " + worker.completed + ", source at " + source.completed
@@ -270,6 +276,9 @@ final class FakeTraining {
         }
         for (String member : next.members()) {
             FakeWorker worker = find(member);
+            if (worker != null && !worker.formed) {
+                throw new AssertionError(worker.id + " has not formed, yet all switch to " + next);
+            }
             if (worker != null && worker.pending != null && worker.pending.number() == next.number()) {
                 enter(worker, next);
             }

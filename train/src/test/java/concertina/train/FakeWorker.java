@@ -41,6 +41,9 @@ final class FakeWorker {
     int brokenUpTo;
     private int highestHeard;
 
+    /** Whether it got TERM and has not exited yet. */
+    boolean stopping;
+
     /** Whether it keeps quiet when told to stop training. */
     boolean hung;
 
