@@ -642,7 +642,8 @@ public final class Trainer implements Jobs, Agents {
             }
             schedulePlan();
         } catch (RuntimeException failure) {
-            LOG.error("the plan could not be made or followed; it is tried again at the next change", failure);
+            planWanted = true;
+            LOG.error("the plan could not be made or followed; it is tried again at the next tick", failure);
         } finally {
             lock.unlock();
         }

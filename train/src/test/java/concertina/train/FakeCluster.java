@@ -136,15 +136,20 @@ final class FakeCluster {
     /** Messages go back and forth until nothing changes; no training step is done. */
     void settle() {
         for (int round = 0; round < 8; round++) {
-            agents.values().forEach(FakeAgent::exchange);
-            for (FakeTraining training : trainings.values()) {
-                if (prepareAtOnce && training.trains) {
-                    training.living().stream()
-                            .filter(worker -> !worker.prepared)
-                            .forEach(worker -> worker.prepare(training.logicalWorkers, training.steps));
-                }
-                training.settle();
+            exchange();
+        }
+    }
+
+    /** One message each way, and what the workers make of it. */
+    void exchange() {
+        agents.values().forEach(FakeAgent::exchange);
+        for (FakeTraining training : trainings.values()) {
+            if (prepareAtOnce && training.trains) {
+                training.living().stream()
+                        .filter(worker -> !worker.prepared)
+                        .forEach(worker -> worker.prepare(training.logicalWorkers, training.steps));
             }
+            training.settle();
         }
     }
 

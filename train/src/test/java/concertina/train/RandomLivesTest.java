@@ -288,16 +288,19 @@ class RandomLivesTest {
         }
 
         private List<JobState> end() {
-            for (int round = 0; round < 400 && !over(); round++) {
-                cluster.steps(3);
+            for (int round = 0; round < 1000 && !over(); round++) {
+                for (int step = 0; step < 3; step++) {
+                    cluster.exchange();
+                    cluster.trainings.values().forEach(training -> training.step(null, 0));
+                }
                 for (FakeWorker worker : everyone()) {
                     FakeTraining training = cluster.trainings.get(worker.id.job());
                     if (training == null || !training.trains) {
                         worker.exit(0, 0);
                     }
                 }
-                cluster.pass(Duration.ofSeconds(1));
-                if (round > 100) {
+                pass(Duration.ofSeconds(1));
+                if (round > 200) {
                     stopWhatCannotStart();
                 }
             }

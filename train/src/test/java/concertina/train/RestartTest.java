@@ -217,6 +217,7 @@ class RestartTest {
 
     @Test
     void aServerKilledAtAnyRecordGoesOnFromThere() {
+        int killed = 0;
         for (int appends = 1; appends < 60; appends++) {
             FakeCluster each = new FakeCluster("node1:2", "node2:2");
             JobId first = each.elastic(4, 30);
@@ -238,6 +239,7 @@ class RestartTest {
                     each.startServer();
                 }
             }
+            killed += failed ? 1 : 0;
             each.steps(60);
             String moment = "killed after append " + appends + ", failed " + failed;
             assertThat(each.view(first).state()).as(moment).isEqualTo(JobState.FINISHED);
@@ -247,6 +249,7 @@ class RestartTest {
                     .isEqualTo(JobState.FINISHED);
             assertThat(each.slotsTaken()).as(moment).isZero();
         }
+        assertThat(killed).isGreaterThan(40);
     }
 
     @Test
