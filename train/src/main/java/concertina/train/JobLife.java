@@ -55,6 +55,10 @@ final class JobLife {
     int abandoned;
     int deaths;
     long stepAtDeath = -1;
+
+    /** How the last counted death came about, as a sentence. */
+    String lastDeath = "";
+
     final List<JobView.Switch> switches = new ArrayList<>();
 
     JobEvent.@Nullable Progressed progressed;
@@ -124,7 +128,7 @@ final class JobLife {
                     done = null;
                 }
                 if (end.counted()) {
-                    countDeath(end.step());
+                    countDeath(end.step(), "worker " + worker.id + " " + worker.ending());
                 }
             }
             case JobEvent.WorkerShipped shipped -> {
@@ -156,7 +160,7 @@ final class JobLife {
                 breaking = new Break(broken.upTo(), broken.members(), broken.reason(), at);
                 current = null;
                 pending = null;
-                countDeath(broken.step());
+                countDeath(broken.step(), broken.reason());
             }
             case JobEvent.GenerationsDissolved ignored -> breaking = null;
             case JobEvent.Progressed now -> progressed = now;
@@ -207,7 +211,8 @@ final class JobLife {
         }
     }
 
-    private void countDeath(long step) {
+    private void countDeath(long step, String how) {
+        lastDeath = how;
         deaths = step > stepAtDeath ? 1 : deaths + 1;
         stepAtDeath = Math.max(stepAtDeath, step);
     }

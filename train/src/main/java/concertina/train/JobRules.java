@@ -260,7 +260,7 @@ final class JobRules {
             return Decision.record(new JobEvent.Ending(
                     JobState.ERROR,
                     options.deaths() + " deaths of workers without a completed step in between; the last: "
-                            + lastDeath(job)));
+                            + job.lastDeath));
         }
         if (job.done != null) {
             return Decision.NONE;
@@ -280,14 +280,6 @@ final class JobRules {
             return running(job, pulse, job.current, now);
         }
         return first(job, pulse, now);
-    }
-
-    private static String lastDeath(JobLife job) {
-        return job.workers.values().stream()
-                .filter(Worker::died)
-                .max(Comparator.comparing(worker -> Objects.requireNonNull(worker.endedAt)))
-                .map(worker -> "worker " + worker.id + " " + worker.ending())
-                .orElse("the workers could not connect to each other");
     }
 
     /** Workers that are to go and were not told yet in this session of their agent. */

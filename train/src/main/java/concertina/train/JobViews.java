@@ -16,7 +16,7 @@ final class JobViews {
                 job.spec,
                 job.hasCode,
                 job.state(),
-                job.ended == null ? pulse.reason : job.ended.reason(),
+                reason(job, pulse),
                 job.submittedAt,
                 job.startedAt,
                 job.endedAt,
@@ -37,6 +37,13 @@ final class JobViews {
                 done == null ? "" : done.model(),
                 done == null ? "" : done.weightsSha256(),
                 switches(job, pulse));
+    }
+
+    private static String reason(JobLife job, JobPulse pulse) {
+        if (job.ended != null) {
+            return job.ended.reason();
+        }
+        return job.breaking == null || job.ending != null ? pulse.reason : "recovers: " + job.breaking.reason();
     }
 
     private static JobView.WorkerView worker(Worker worker) {

@@ -36,6 +36,7 @@ import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -49,6 +50,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class Trainer implements Jobs, Agents {
     private static final Logger LOG = LoggerFactory.getLogger(Trainer.class);
+
+    private static final Pattern AGENT_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
 
     /** A job's durable and soft state side by side. */
     private static final class Tracked {
@@ -317,6 +320,7 @@ public final class Trainer implements Jobs, Agents {
 
     @Override
     public void join(AgentHello hello) {
+        check(hello);
         lock.lock();
         try {
             Instant now = clock.instant();
@@ -361,6 +365,22 @@ public final class Trainer implements Jobs, Agents {
             schedulePlan();
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** An agent's name becomes part of folder names and of its slots' names. */
+    private static void check(AgentHello hello) {
+        String name = hello.agent().value();
+        if (!AGENT_NAME.matcher(name).matches()) {
+            throw ConcertinaException.invalid(
+                    "agent", name, "1 to 63 letters, digits, '.', '_' or '-', the first a letter or digit");
+        }
+        Set<SlotId> seen = new HashSet<>();
+        for (Slot slot : hello.slots()) {
+            if (!slot.id().value().startsWith(name + "/") || !seen.add(slot.id())) {
+                throw ConcertinaException.invalid(
+                        "slots", slot.id().value(), "different ids that begin with '" + name + "/'");
+            }
         }
     }
 
@@ -698,6 +718,11 @@ public final class Trainer implements Jobs, Agents {
         }
         List<JobEvent.WorkerAssigned> starts = assign(life, assignment.starts());
         events.addAll(starts);
+        if (starts.isEmpty() && !assignment.starts().isEmpty()) {
+            job.pulse.reason =
+                    "waits for a free port on the agent of its first worker, where the others are to find it";
+            job.view = null;
+        }
         if (!events.isEmpty()) {
             record(job, new Decision(events, List.of()));
             for (JobEvent.WorkerAssigned start : starts) {

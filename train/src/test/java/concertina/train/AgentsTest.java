@@ -235,6 +235,19 @@ class AgentsTest {
     }
 
     @Test
+    void anAgentWhoseNameOrSlotsCouldLeadAstrayIsRefused() {
+        for (String name : List.of("../x", "a/b", "-a", "a b", "a".repeat(64))) {
+            assertThatThrownBy(() ->
+                            cluster.trainer.join(new AgentHello(new AgentId(name), "s1", "host", List.of(), List.of())))
+                    .hasMessageContaining("agent is '" + name + "', accepted: ");
+        }
+        assertThatThrownBy(() -> cluster.trainer.join(
+                        new AgentHello(new AgentId("node2"), "s1", "host", cluster.agent("node1").slots, List.of())))
+                .hasMessage("slots is 'node1/0', accepted: different ids that begin with 'node2/'");
+        assertThat(cluster.trainer.cluster().agents()).isEmpty();
+    }
+
+    @Test
     void theClusterShowsWhoHoldsWhichSlot() {
         JobId job = cluster.submit(spec(Framework.PYTORCH, 1, 1, 0, Map.of()));
         cluster.settle();

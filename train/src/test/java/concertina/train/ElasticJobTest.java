@@ -180,6 +180,25 @@ class ElasticJobTest {
     }
 
     @Test
+    void theCommitWaitsUntilEveryMemberHasFormed() {
+        FakeCluster two = new FakeCluster("node1:2", "node2:2");
+        JobId job = two.elastic(4, 60);
+        two.steps(3);
+        two.submit(spec(Framework.DIST_PYTORCH, 1));
+        two.submit(spec(Framework.DIST_PYTORCH, 1));
+        two.exchange();
+        two.agents.values().forEach(agent -> agent.reachable = false);
+        FakeAgent first = two.worker(job, 1).agent;
+        first.reachable = true;
+        two.exchange();
+        two.exchange();
+        assertThat(two.journal.events(job)).noneMatch(JobEvent.GenerationCommitted.class::isInstance);
+        two.agents.values().forEach(agent -> agent.reachable = true);
+        two.steps(2);
+        assertThat(two.view(job).generation()).isEqualTo(2);
+    }
+
+    @Test
     void aNewcomerThatDiesBeforeTheCommitDoesNotDisturbTraining() {
         JobId blocker = cluster.submit(spec(Framework.PYTORCH, 1));
         cluster.submit(spec(Framework.PYTORCH, 1));

@@ -123,6 +123,10 @@ final class FakeTraining {
         return true;
     }
 
+    /**
+     * The generation that can do a step. One that has been superseded, of workers cut off from the server, is not looked at: what
+     * they do is thrown away.
+     */
     private @Nullable Heard trainable() {
         Heard best = null;
         for (FakeWorker worker : living()) {
@@ -132,6 +136,10 @@ final class FakeTraining {
             }
         }
         if (best == null || !intact(best)) {
+            return null;
+        }
+        int running = best.number();
+        if (begun.stream().anyMatch(number -> number > running)) {
             return null;
         }
         for (String member : best.members()) {

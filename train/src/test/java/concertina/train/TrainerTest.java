@@ -296,6 +296,7 @@ class TrainerTest {
         JobId job = cluster.submit(spec(Framework.DIST_PYTORCH, 2));
         cluster.settle();
         assertThat(cluster.view(job).state()).isEqualTo(JobState.PENDING);
+        assertThat(cluster.view(job).reason()).startsWith("waits for a free port");
         assertThat(cluster.slotsTaken()).isZero();
         cluster.agent("node1").ports = List.of(45555);
         cluster.settle();
