@@ -40,6 +40,7 @@ import time
 import types
 
 GRACE_SECONDS = 1.0
+NEEDED = ("words", "folder", "environment", "stdout", "stderr", "threads")
 MARK = "CONCERTINA_WORKER"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -121,6 +122,7 @@ class Supervisor:
         self.requests = requests
         self.answers = answers
         self.modules = modules
+        self.identity = os.getpid()
         self.running = {}
         self.identities = {}
         self.wake_read, self.wake_write = os.pipe()
@@ -189,13 +191,17 @@ class Supervisor:
         worker = request["run"]
         if worker in self.running:
             return
+        missing = [name for name in NEEDED if name not in request]
+        if missing:
+            self.tell(refused=worker, error="the request lacks %s" % ", ".join(missing))
+            return
         try:
             process = os.fork()
         except OSError as failure:
             self.tell(refused=worker, error="cannot fork: %s" % failure.strerror)
             return
         if process == 0:
-            become_worker(request, os.getppid(), (self.answers, self.wake_read, self.wake_write))
+            become_worker(request, self.identity, (self.requests, self.answers, self.wake_read, self.wake_write))
         self.running[worker] = process
         self.identities[process] = worker
         self.tell(started=worker, process=process)
@@ -321,8 +327,6 @@ def prepare_interpreter(request, environment):
     sys.path[:] = [os.path.dirname(os.path.realpath(script))] + extra + sys.path
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
-    for module in [name for name in sys.modules if name == "concertina" or name.startswith("concertina.")]:
-        del sys.modules[module]
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None:
         multiprocessing.ORIGINAL_DIR = os.getcwd()

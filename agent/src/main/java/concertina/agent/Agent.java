@@ -27,6 +27,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -46,6 +47,7 @@ final class Agent implements AutoCloseable {
     private static final int PORTS_OFFERED = 16;
     private static final int REPORTS_AT_ONCE = 200;
     private static final int NOT_STARTED = -1;
+    private static final Duration LAST_WRITES = Duration.ofSeconds(10);
 
     private final AgentId agent;
     private final List<Slot> slots;
@@ -88,6 +90,8 @@ final class Agent implements AutoCloseable {
         private final WorkerId id;
         private boolean stopped;
         private boolean ended;
+        private @Nullable Thread preparing;
+        private volatile @Nullable LauncherLog launcher;
         private WorkerStarter.@Nullable Started started;
 
         Worker(WorkerId id) {
@@ -109,7 +113,7 @@ final class Agent implements AutoCloseable {
                 } catch (ConcertinaException e) {
                     log.warn("the server refuses: {}", e.getMessage());
                 } catch (IOException e) {
-                    log.warn("the server cannot be reached: {}", e.toString());
+                    backoff.tell("the server cannot be reached", e);
                 }
                 backoff.pause();
             }
@@ -155,7 +159,7 @@ final class Agent implements AutoCloseable {
                 log.warn("the server refuses to be polled: {}", e.getMessage());
                 backoff.pause();
             } catch (IOException e) {
-                log.warn("the server cannot be polled: {}", e.toString());
+                backoff.tell("the server cannot be polled", e);
                 backoff.pause();
             }
         }
@@ -167,6 +171,10 @@ final class Agent implements AutoCloseable {
             while (!closed) {
                 List<ReportLedger.Entry> entries = ledger.oldest(REPORTS_AT_ONCE);
                 String open = joinedOtherThan(null);
+                if (closed) {
+                    // Workers ended by this agent's own end are lost with it, not dead by themselves.
+                    return;
+                }
                 try {
                     server.report(
                             open,
@@ -247,6 +255,9 @@ final class Agent implements AutoCloseable {
         }
         synchronized (worker) {
             worker.stopped = true;
+            if (worker.preparing != null) {
+                worker.preparing.interrupt();
+            }
             signal(worker, TERM);
         }
         var unused = timer.schedule(
@@ -275,14 +286,13 @@ final class Agent implements AutoCloseable {
                 WorkerStarter.Started started = launch(worker, start, job);
                 ledger.add(new AgentReport.Started(id, started.running().processId()));
                 Ending ending = started.running().ending().get();
-                control.finish(id);
-                ended(worker, start, job, ending.exitCode(), ending.signal(), "");
+                ended(worker, job, ending.exitCode(), ending.signal(), "");
             } catch (ConcertinaException e) {
-                ended(worker, start, job, NOT_STARTED, 0, e.getMessage());
+                ended(worker, job, NOT_STARTED, 0, e.getMessage());
             } catch (StoppedEarly e) {
-                ended(worker, start, job, NOT_STARTED, TERM, "stopped before it was started");
-            } catch (IOException | java.util.concurrent.ExecutionException e) {
-                ended(worker, start, job, NOT_STARTED, 0, "the worker could not be started: " + e.getMessage());
+                ended(worker, job, NOT_STARTED, TERM, "stopped before it was started");
+            } catch (IOException | ExecutionException e) {
+                ended(worker, job, NOT_STARTED, 0, "the worker could not be started: " + e.getMessage());
             }
             if (job != null) {
                 job.shipper().drain();
@@ -301,26 +311,21 @@ final class Agent implements AutoCloseable {
         private static final long serialVersionUID = 1L;
     }
 
-    private void ended(
-            Worker worker,
-            AgentCommand.Start start,
-            @Nullable Job job,
-            int exitCode,
-            int signal,
-            @Nullable String message)
+    private void ended(Worker worker, @Nullable Job job, int exitCode, int signal, @Nullable String message)
             throws InterruptedException {
         synchronized (worker) {
             worker.ended = true;
         }
         control.finish(worker.id);
         String reason = message == null ? "" : message;
+        LauncherLog launcher = worker.launcher;
+        if (launcher != null) {
+            launcher.line(exitLine(exitCode, signal, reason));
+        }
         if (job != null) {
             synchronized (this) {
                 job.alive().remove(worker.id);
-            }
-            Path folder = job.folder().folder().resolve(start.logFolder());
-            if (Files.isDirectory(folder)) {
-                new LauncherLog(folder).line(exitLine(exitCode, signal, reason));
+                notifyAll();
             }
         }
         ledger.add(new AgentReport.Exited(worker.id, exitCode, signal, reason));
@@ -355,13 +360,12 @@ final class Agent implements AutoCloseable {
             alone = job.alive().size() == 1;
         }
         boolean mayContinue = start.worker().ordinal() > 1 && alone;
-        for (Path checkpoint : job.folder().prepare(spec, start.hasCode(), mayContinue)) {
-            job.shipper().takeAsShipped(checkpoint);
-        }
+        prepare(worker, start, job, mayContinue);
         Path result = job.folder().folder();
         Path logFolder = JobFolder.below(result.resolve("log"), "logFolder", logName(start.logFolder()));
         Files.createDirectories(logFolder);
         LauncherLog launcher = new LauncherLog(logFolder);
+        worker.launcher = launcher;
         job.shipper().follow();
 
         Path working = job.folder().workingFolder(spec);
@@ -399,6 +403,28 @@ final class Agent implements AutoCloseable {
         launcher.line("The worker runs as process " + started.running().processId()
                 + (started.forked() ? ", forked from the warm Python" : ""));
         return started;
+    }
+
+    /** Readies the folder; a stop that arrives meanwhile breaks it off. */
+    private static void prepare(Worker worker, AgentCommand.Start start, Job job, boolean mayContinue)
+            throws IOException, StoppedEarly {
+        synchronized (worker) {
+            if (worker.stopped) {
+                throw new StoppedEarly();
+            }
+            worker.preparing = Thread.currentThread();
+        }
+        try {
+            job.folder().prepare(start.spec(), start.hasCode(), mayContinue, job.shipper()::takeAsShipped);
+        } catch (InterruptedException e) {
+            throw new StoppedEarly();
+        } finally {
+            synchronized (worker) {
+                worker.preparing = null;
+                // Cleared on purpose: the rest of this thread's work is to tell of the end.
+                var unused = Thread.interrupted();
+            }
+        }
     }
 
     private static String logName(String logFolder) {
@@ -474,7 +500,21 @@ final class Agent implements AutoCloseable {
             job.folder().forget();
             job.shipper().end();
         }
-        Thread.ofVirtual().name("forget-" + id).start(() -> deleteFolders(id));
+        Thread.ofVirtual().name("forget-" + id).start(() -> {
+            try {
+                awaitEnd(job);
+                deleteFolders(id);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        });
+    }
+
+    private synchronized void awaitEnd(@Nullable Job job) throws InterruptedException {
+        long deadline = System.nanoTime() + LAST_WRITES.toNanos();
+        while (job != null && !job.alive().isEmpty() && System.nanoTime() < deadline) {
+            wait(100);
+        }
     }
 
     /** Also finds what an earlier life of this agent left of the job. */
@@ -504,7 +544,7 @@ final class Agent implements AutoCloseable {
         timer.shutdownNow();
     }
 
-    /** Pauses between attempts: none after the first failure, then from a fifth of a second to five. */
+    /** Pauses between attempts: none after the first failure, then from a fifth of a second to two seconds. */
     private static final class Backoff {
         private int failures;
 
@@ -512,10 +552,17 @@ final class Agent implements AutoCloseable {
             failures = 0;
         }
 
+        /** Logs the first two failures in a row; those that follow say nothing new. */
+        void tell(String what, IOException e) {
+            if (failures < 2) {
+                log.warn("{}, tried again: {}", what, e.toString());
+            }
+        }
+
         void pause() throws InterruptedException {
             failures++;
             if (failures > 1) {
-                Thread.sleep(Math.min(5000, 100L << Math.min(failures - 1, 10)));
+                Thread.sleep(Math.min(2000, 100L << Math.min(failures - 1, 10)));
             }
         }
     }

@@ -1,7 +1,9 @@
 package concertina.agent;
 
 import concertina.model.AgentId;
+import concertina.model.AgentReport;
 import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
 import concertina.model.Slot;
 import java.io.IOException;
 import java.net.DatagramSocket;
@@ -127,8 +129,8 @@ public final class AgentMain implements Callable<Integer> {
         FabricArchive.write(modules, fabricHome);
 
         ReportLedger ledger = new ReportLedger();
-        ControlSocket control = ControlSocket.open(
-                own, (worker, message) -> ledger.add(new concertina.model.AgentReport.Message(worker, message)));
+        ControlSocket control =
+                ControlSocket.open(own, (worker, message) -> ledger.add(new AgentReport.Message(worker, message)));
         WorkerEnvironment.Node node = new WorkerEnvironment.Node(
                 inherited,
                 name,
@@ -174,8 +176,7 @@ public final class AgentMain implements Callable<Integer> {
         }
         if (!plain && serverCertificate == null) {
             throw new ConcertinaException(
-                    concertina.model.ErrorCode.INVALID_ARGUMENT,
-                    "--server-certificate is missing, accepted: a PEM file");
+                    ErrorCode.INVALID_ARGUMENT, "--server-certificate is missing, accepted: a PEM file");
         }
         if (!name.matches("[A-Za-z0-9][A-Za-z0-9_-]{0,62}")) {
             throw ConcertinaException.invalid("--name", name, "1 to 63 letters, digits, '-' and '_'");

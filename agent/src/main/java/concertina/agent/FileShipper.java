@@ -3,6 +3,7 @@ package concertina.agent;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.JobId;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.http.HttpRequest.BodyPublisher;
@@ -24,6 +25,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -61,7 +64,7 @@ final class FileShipper {
     private record Version(
             long size, long modifiedNanos, @Nullable Object file) {
         static Version of(BasicFileAttributes attributes) {
-            long nanos = attributes.lastModifiedTime().to(java.util.concurrent.TimeUnit.NANOSECONDS);
+            long nanos = attributes.lastModifiedTime().to(TimeUnit.NANOSECONDS);
             return new Version(attributes.size(), nanos, attributes.fileKey());
         }
     }
@@ -89,7 +92,7 @@ final class FileShipper {
     }
 
     /** This file came from the server and need not go back until it changes. */
-    void takeAsShipped(Path file) throws IOException {
+    void takeAsShipped(Path file) {
         lock.lock();
         try {
             Version version =
@@ -97,6 +100,8 @@ final class FileShipper {
             Track track = tracks.computeIfAbsent(file, path -> new Track());
             track.shipped = version;
             track.offset = version.size();
+        } catch (IOException e) {
+            log.debug("{} is sent back: {}", file, e.toString());
         } finally {
             lock.unlock();
         }
@@ -302,10 +307,10 @@ final class FileShipper {
     }
 
     private static FileChannel open(Path path) throws IOException {
-        return FileChannel.open(path, java.util.Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS));
+        return FileChannel.open(path, Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS));
     }
 
-    private static final class FirstBytes extends java.io.FilterInputStream {
+    private static final class FirstBytes extends FilterInputStream {
         private long left;
 
         FirstBytes(InputStream in, long left) {

@@ -14,11 +14,10 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -107,9 +106,9 @@ final class JobFolder {
      * there.
      *
      * @param fetchCheckpoints whether the server may have checkpoints that this node lacks
-     * @return checkpoints that came from the server
+     * @param fetched told of each checkpoint that came from the server
      */
-    List<Path> prepare(JobSpec spec, boolean hasCode, boolean fetchCheckpoints)
+    void prepare(JobSpec spec, boolean hasCode, boolean fetchCheckpoints, Consumer<Path> fetched)
             throws IOException, InterruptedException {
         lock.lockInterruptibly();
         try {
@@ -125,11 +124,9 @@ final class JobFolder {
                     Files.createDirectories(submittedCode());
                 }
             }
-            List<Path> fetched = new ArrayList<>();
             if (fetchCheckpoints) {
                 patiently(() -> fetchCheckpoints(fetched));
             }
-            return fetched;
         } finally {
             lock.unlock();
         }
@@ -168,7 +165,7 @@ final class JobFolder {
         }
     }
 
-    private void fetchCheckpoints(List<Path> fetched) throws IOException, InterruptedException {
+    private void fetchCheckpoints(Consumer<Path> fetched) throws IOException, InterruptedException {
         Path checkpoints = folder.resolve("checkpoint");
         for (String path : server.checkpoints(job)) {
             Path target = below(folder, "path", path);
@@ -179,7 +176,7 @@ final class JobFolder {
                 Path file = server.file(job, path, folder);
                 Files.createDirectories(parent(target));
                 Files.move(file, target, StandardCopyOption.ATOMIC_MOVE);
-                fetched.add(target);
+                fetched.accept(target);
             } catch (ConcertinaException e) {
                 // A newer checkpoint has taken its place meanwhile.
                 log.info("job {}: checkpoint {} is gone", job, path);

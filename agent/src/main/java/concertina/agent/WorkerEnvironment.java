@@ -29,7 +29,6 @@ final class WorkerEnvironment {
             "TERM",
             "TMPDIR",
             "HOSTNAME",
-            "LOGNAME",
             "LD_LIBRARY_PATH",
             "SSL_CERT_FILE",
             "SSL_CERT_DIR",
@@ -161,7 +160,6 @@ final class WorkerEnvironment {
         environment.put("DLI_CONDA_ENV_NAME", spec.condaEnvironment());
         environment.put("FRAME_WORK", spec.framework().label());
         environment.put("FABRIC_HOME", node.fabricHome().toString());
-        environment.put("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
         String devices = devices(node, start);
         environment.put("CUDA_VISIBLE_DEVICES", devices);
         environment.put("NVIDIA_VISIBLE_DEVICES", devices);

@@ -6,9 +6,11 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -174,9 +176,7 @@ final class WorkerStarter implements AutoCloseable {
         List<Supervisor> open;
         synchronized (this) {
             closed = true;
-            open = java.util.stream.Stream.of(warm, plain)
-                    .filter(java.util.Objects::nonNull)
-                    .toList();
+            open = Stream.of(warm, plain).filter(Objects::nonNull).toList();
         }
         open.forEach(Supervisor::close);
         for (Supervisor supervisor : open) {

@@ -19,13 +19,18 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentSkipListMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -40,21 +45,22 @@ final class TestingServer implements AutoCloseable {
     private final SSLContext tls;
     private HttpServer http;
     private int port;
-    final List<AgentHello> hellos = new ArrayList<>();
-    final List<AgentReport> reports = new ArrayList<>();
-    final List<Long> reportTimesNanos = new ArrayList<>();
-    final List<List<Integer>> ports = new ArrayList<>();
-    final Map<String, byte[]> files = new TreeMap<>();
-    final Map<String, Integer> writes = new HashMap<>();
+    final List<AgentHello> hellos = new CopyOnWriteArrayList<>();
+    final List<AgentReport> reports = new CopyOnWriteArrayList<>();
+    final List<List<Integer>> ports = new CopyOnWriteArrayList<>();
+    final Map<String, byte[]> files = new ConcurrentSkipListMap<>();
+    final Map<String, Integer> writes = new ConcurrentHashMap<>();
     final Map<String, byte[]> checkpoints = new LinkedHashMap<>();
     private final Map<String, byte[]> codes = new HashMap<>();
+    private final Set<String> codesAway = new HashSet<>();
     private final Map<String, String> codeNames = new HashMap<>();
-    final Map<String, Integer> codeFetches = new HashMap<>();
+    final Map<String, Integer> codeFetches = new ConcurrentHashMap<>();
     private final List<AgentCommand> commands = new ArrayList<>();
     private final List<Long> acknowledgements = new ArrayList<>();
     private String session = "";
     private boolean repeatCommands;
     private int refusals;
+    String refusedPath = "";
 
     TestingServer(SSLContext tls) throws IOException {
         this.tls = tls;
@@ -118,6 +124,11 @@ final class TestingServer implements AutoCloseable {
         codeNames.put(job, name);
     }
 
+    /** The code cannot be had at the moment. */
+    synchronized void codeAway(String job) {
+        codesAway.add(job);
+    }
+
     synchronized List<Long> acknowledgements() {
         return List.copyOf(acknowledgements);
     }
@@ -157,6 +168,14 @@ final class TestingServer implements AutoCloseable {
                         .filter(accepted)
                         .findFirst()
                         .orElse(null));
+    }
+
+    /** Whether a report arrived by itself or in the last hello. */
+    synchronized boolean heardOf(WorkerId worker, Class<? extends AgentReport> type) {
+        return Stream.concat(
+                        reports.stream(),
+                        hellos.getLast().workers().stream().flatMap(known -> known.reports().stream()))
+                .anyMatch(report -> type.isInstance(report) && report.worker().equals(worker));
     }
 
     AgentHello awaitHello(int number) throws InterruptedException {
@@ -242,7 +261,6 @@ final class TestingServer implements AutoCloseable {
         }
         for (JsonNode each : body.path("reports")) {
             reports.add(json.treeToValue(each, AgentReport.class));
-            reportTimesNanos.add(System.nanoTime());
         }
         notifyAll();
         reply(exchange, 204, "");
@@ -260,6 +278,11 @@ final class TestingServer implements AutoCloseable {
         }
         if (what.equals("code")) {
             codeFetches.merge(job, 1, Integer::sum);
+            notifyAll();
+            if (codesAway.contains(job)) {
+                reply(exchange, 503, "{}");
+                return;
+            }
             if (!codes.containsKey(job)) {
                 reply(exchange, 404, "{}");
                 return;
@@ -276,6 +299,10 @@ final class TestingServer implements AutoCloseable {
     }
 
     private void put(HttpExchange exchange, String path, String offset, byte[] body) throws IOException {
+        if (path.equals(refusedPath)) {
+            reply(exchange, 400, "{}");
+            return;
+        }
         byte[] present = files.getOrDefault(path, new byte[0]);
         if (offset == null) {
             files.put(path, body);
