@@ -28,6 +28,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.json.JsonMapper;
@@ -128,9 +129,9 @@ public final class AgentsApi implements Contract {
     private void upload(Context context) throws IOException {
         JobView job = job(context);
         String path = path(context);
-        if (path.startsWith("log/")) {
-            long offset = Parameters.offset(context, "offset")
-                    .orElseThrow(() -> ConcertinaException.invalid("offset", "", "a whole number from 0"));
+        Optional<Long> given = Parameters.offset(context, "offset");
+        if (path.startsWith("log/") && given.isPresent()) {
+            long offset = given.get();
             try (InputStream body = uploads.stream(context, LOG_LIMIT_BYTES, FILE_TIMEOUT)) {
                 long size = files.write(job.id(), job.creator(), path, offset, body);
                 if (size < offset) {
