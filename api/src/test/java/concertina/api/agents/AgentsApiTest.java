@@ -124,9 +124,21 @@ class AgentsApiTest {
         HttpResponse<String> gap = put(files + "&offset=99", "far");
         assertThat(gap.statusCode()).isEqualTo(409);
         assertThat(gap.body()).isEqualTo("{\"size\":8}");
-        assertThat(put(files, "x").statusCode()).isEqualTo(400);
+        assertThat(put(files + "&offset=-1", "x").statusCode()).isEqualTo(400);
+        assertThat(put(files + "&offset=x", "x").statusCode()).isEqualTo(400);
         Path log = folder.resolve("results/bob/batchworkdir/" + id + "/log/task1.node1/stdout");
         assertThat(Files.readString(log)).isEqualTo("one\ntwo\n");
+    }
+
+    @Test
+    void aLogWithoutAnOffsetReplacesTheOldOneWhole() throws IOException {
+        String id = server.submitted("bob", "--exec-start PyTorch --model-main main.py");
+        String files = "/agent/v1/jobs/" + id + "/files?path=log/task1.node1/metrics";
+        assertThat(put(files + "&offset=0", "a long first version\n").statusCode())
+                .isEqualTo(204);
+        assertThat(put(files, "short\n").statusCode()).isEqualTo(204);
+        Path log = folder.resolve("results/bob/batchworkdir/" + id + "/log/task1.node1/metrics");
+        assertThat(Files.readString(log)).isEqualTo("short\n");
     }
 
     @Test
