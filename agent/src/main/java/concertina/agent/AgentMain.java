@@ -178,8 +178,9 @@ public final class AgentMain implements Callable<Integer> {
             throw new ConcertinaException(
                     ErrorCode.INVALID_ARGUMENT, "--server-certificate is missing, accepted: a PEM file");
         }
-        if (!name.matches("[A-Za-z0-9][A-Za-z0-9_-]{0,62}")) {
-            throw ConcertinaException.invalid("--name", name, "1 to 63 letters, digits, '-' and '_'");
+        if (!name.matches("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")) {
+            throw ConcertinaException.invalid(
+                    "--name", name, "1 to 63 letters, digits, '.', '-' and '_', the first a letter or digit");
         }
         if (slots != null && (slots < 1 || slots > 1024)) {
             throw ConcertinaException.invalid("--slots", slots.toString(), "1 to 1024");
