@@ -18,6 +18,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -34,13 +35,13 @@ final class DemoCommand implements Callable<Integer> {
     private static final int SLOTS = 4;
     private static final Duration FRAME = Duration.ofMillis(200);
     private static final Duration LIMIT = Duration.ofMinutes(10);
-    private static final int LEAD_STEPS = 60;
+    private static final Duration LEAD = Duration.ofSeconds(5);
     private static final int INTERRUPTED = 130;
 
-    @Option(names = "--first-epochs", defaultValue = "60", hidden = true, description = "Length of the first job.")
+    @Option(names = "--first-epochs", defaultValue = "80", hidden = true, description = "Length of the first job.")
     private int firstEpochs;
 
-    @Option(names = "--second-epochs", defaultValue = "20", hidden = true, description = "Length of the second job.")
+    @Option(names = "--second-epochs", defaultValue = "25", hidden = true, description = "Length of the second job.")
     private int secondEpochs;
 
     private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
@@ -104,6 +105,7 @@ final class DemoCommand implements Callable<Integer> {
             throws InterruptedException, IOException {
         jobs.add(submit(client, firstEpochs, 1));
         Optional<DemoScene> before = Optional.empty();
+        @Nullable Duration training = null;
         while (true) {
             List<JobRow> rows = new ArrayList<>();
             for (DemoJob job : jobs) {
@@ -113,7 +115,10 @@ final class DemoCommand implements Callable<Integer> {
             draw(scene, before);
             before = Optional.of(scene);
             JobRow first = rows.getFirst();
-            boolean leads = first.slots().size() == SLOTS && first.step() >= LEAD_STEPS;
+            if (training == null && first.slots().size() == SLOTS && first.step() > 0) {
+                training = elapsed();
+            }
+            boolean leads = training != null && elapsed().minus(training).compareTo(LEAD) > 0;
             if (jobs.size() == 1 && (leads || first.ended())) {
                 jobs.add(submit(client, secondEpochs, 2));
             } else if (jobs.size() == 2 && rows.stream().allMatch(JobRow::ended)) {
@@ -222,7 +227,7 @@ final class DemoCommand implements Callable<Integer> {
                     .orElseThrow(() -> new ConcertinaException(
                             ErrorCode.ENGINE_FAILED, row.id() + " left no model " + row.model())));
             out.println(row.id() + "  test accuracy " + JobsCommand.number("%.2f %%", row.testAccuracy()) + "  model "
-                    + models.getLast());
+                    + near(models.getLast()));
         }
         out.println("Computing both jobs again, undisturbed, on one slot each, to compare …");
         for (int i = 0; i < jobs.size(); i++) {
@@ -233,6 +238,12 @@ final class DemoCommand implements Callable<Integer> {
         }
         out.println(String.format(Locale.ROOT, "Done in %.0f s.", elapsed().toMillis() / 1000.0));
         return good;
+    }
+
+    /** A path as short as it can be told from where the user stands. */
+    private static Path near(Path path) {
+        Path here = Path.of("").toAbsolutePath();
+        return path.startsWith(here) ? here.relativize(path) : path;
     }
 
     /** Runs the job's script by itself in one process: no server, no agent, nothing but Python. */
