@@ -221,6 +221,7 @@ def test_a_killed_supervisor_takes_its_workers_along(supervised):
 
 def test_requests_that_are_not_understood_are_passed_over(supervised):
     supervised.process.stdin.write("nonsense\n[1]\n{\"run\": \"x\"}\n")
+    supervised.process.stdin.flush()
     assert supervised.answer()["refused"] == "x"
     ending, out, err = supervised.run_script("print(1)")
     assert (ending["code"], out) == (0, "1\n")
