@@ -44,10 +44,10 @@ import tools.jackson.databind.json.JsonMapper;
  */
 final class ControlSocket implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ControlSocket.class);
-    static final int LONGEST_LINE = 1 << 20;
+    static final int LONGEST_LINE = 256 << 10;
     private static final int LONGEST_PATH = 100;
     private static final int LONGEST_QUEUE = 10_000;
-    private static final int MOST_TYPES = 64;
+    private static final int MOST_TYPES = 16;
     private static final Duration HELLO = Duration.ofSeconds(10);
     private static final Duration THINNING = Duration.ofMillis(200);
     private static final TypeReference<LinkedHashMap<String, Object>> MESSAGE = new TypeReference<>() {};

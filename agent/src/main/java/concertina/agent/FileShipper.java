@@ -22,6 +22,7 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -34,8 +35,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Sends one job's files to the server: what lies below {@code log/} as it grows, everything else whole once it stopped
- * changing, each change once however many workers share the folder. Links, submitted code and names that begin with a dot
- * stay here. Memory does not grow with the files; a server that is away is waited for. Thread-safe; the lock covers a pass.
+ * changing, each change once however many workers share the folder. A checkpoint that is removed here is removed there.
+ * Links, submitted code and names that begin with a dot stay here. Memory does not grow with the files; a server that is away is waited for. Thread-safe; the lock covers a pass.
  */
 final class FileShipper {
     private static final Logger log = LoggerFactory.getLogger(FileShipper.class);
@@ -184,8 +185,32 @@ final class FileShipper {
                     track.offset = file.version().size();
                 }
             }
+            removeGone(found);
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** The engine keeps a few checkpoints; without this the server would keep every one there ever was. */
+    private void removeGone(List<Found> found) throws IOException, InterruptedException {
+        Set<Path> present = new HashSet<>();
+        found.forEach(file -> present.add(file.path()));
+        for (Path path : List.copyOf(tracks.keySet())) {
+            if (!present.contains(path) && !Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
+                Track gone = tracks.remove(path);
+                Path relative = folder.relativize(path);
+                if (gone == null || gone.shipped == null || !relative.startsWith("checkpoint")) {
+                    continue;
+                }
+                try {
+                    server.remove(job, relative.toString());
+                } catch (IOException e) {
+                    tracks.put(path, gone);
+                    throw e;
+                } catch (ConcertinaException e) {
+                    log.warn("job {}: {} stays at the server: {}", job, relative, e.getMessage());
+                }
+            }
         }
     }
 

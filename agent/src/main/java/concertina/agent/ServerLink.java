@@ -209,6 +209,11 @@ final class ServerLink {
         send("PUT", filePath(job, path), bytes, TRANSFER, BodyHandlers.ofByteArray());
     }
 
+    /** Removes a checkpoint. */
+    void remove(JobId job, String path) throws IOException, InterruptedException {
+        send("DELETE", filePath(job, path), BodyPublishers.noBody(), TRANSFER, BodyHandlers.ofByteArray());
+    }
+
     private static String filePath(JobId job, String path) {
         return "/jobs/" + text(job) + "/files?path=" + URLEncoder.encode(path, StandardCharsets.UTF_8);
     }

@@ -60,6 +60,19 @@ class FileShipperTest {
     }
 
     @Test
+    void aCheckpointThatIsRemovedHereIsRemovedThereButNothingElseIs() throws Exception {
+        Files.createDirectories(folder.resolve("checkpoint"));
+        append("checkpoint/step-1.state", "one");
+        append("checkpoint/step-2.state", "two");
+        append("model/x.pth", "weights");
+        shipper.drain();
+        Files.delete(folder.resolve("checkpoint/step-1.state"));
+        Files.delete(folder.resolve("model/x.pth"));
+        shipper.drain();
+        assertThat(server.files).containsOnlyKeys("checkpoint/step-2.state", "model/x.pth");
+    }
+
+    @Test
     void everythingThatIsThereIsSentOnceAtTheEndAndOnlyChangesAgain() throws Exception {
         append("model/x.pth", "weights");
         append("val_dict_list.json", "[]");

@@ -293,6 +293,10 @@ final class TestingServer implements AutoCloseable {
             reply(exchange, 200, json.writeValueAsString(checkpoints.keySet()));
         } else if (exchange.getRequestMethod().equals("GET")) {
             reply(exchange, 200, checkpoints.get(query.get("path")));
+        } else if (exchange.getRequestMethod().equals("DELETE")) {
+            files.remove(query.get("path"));
+            notifyAll();
+            reply(exchange, 204, "");
         } else {
             put(exchange, query.get("path"), query.get("offset"), body);
         }

@@ -110,6 +110,11 @@ public final class FakeFiles implements JobFiles {
         Files.copy(bytes, file, StandardCopyOption.REPLACE_EXISTING);
     }
 
+    @Override
+    public void remove(JobId job, UserName user, String path) throws IOException {
+        Files.deleteIfExists(checked(job, user, path));
+    }
+
     private Path checked(JobId job, UserName user, String path) {
         Path file = folder(job, user).resolve(path).normalize();
         if (!file.startsWith(folder(job, user))) {

@@ -196,6 +196,11 @@ public final class FolderJobFiles implements JobFiles {
     }
 
     @Override
+    public void remove(JobId job, UserName user, String path) throws IOException {
+        Files.deleteIfExists(target(job, user, path));
+    }
+
+    @Override
     public List<Path> find(JobId job, UserName user, String glob) throws IOException {
         Path folder = folder(job, user);
         PathMatcher matcher;

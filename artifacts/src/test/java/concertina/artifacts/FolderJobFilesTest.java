@@ -219,6 +219,15 @@ class FolderJobFilesTest {
     }
 
     @Test
+    void aFileIsRemovedOnceAndOnlyInsideTheJobsFolder() throws IOException {
+        files.replace(JOB, ANNA, "checkpoint/old", new ByteArrayInputStream("old".getBytes(UTF_8)));
+        files.remove(JOB, ANNA, "checkpoint/old");
+        files.remove(JOB, ANNA, "checkpoint/old");
+        assertThat(files.find(JOB, ANNA, "checkpoint/*")).isEmpty();
+        refused(ErrorCode.INVALID_ARGUMENT, () -> files.remove(JOB, ANNA, "checkpoint/../../other"));
+    }
+
+    @Test
     void aReplacementThatBreaksOffLeavesTheOldFile() throws IOException {
         files.replace(JOB, ANNA, "model/w", new ByteArrayInputStream("old".getBytes(UTF_8)));
         InputStream broken = new InputStream() {

@@ -38,6 +38,9 @@ public interface JobFiles {
     /** Replaces a whole file atomically. */
     void replace(JobId job, UserName user, String path, InputStream bytes) throws IOException;
 
+    /** Removes one file; no effect when there is none. */
+    void remove(JobId job, UserName user, String path) throws IOException;
+
     /** Existing files matching a glob relative to RESULT_DIR, in natural order of their names ("task2" before "task10"). */
     List<Path> find(JobId job, UserName user, String glob) throws IOException;
 

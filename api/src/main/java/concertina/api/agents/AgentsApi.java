@@ -37,7 +37,7 @@ import tools.jackson.databind.json.JsonMapper;
 public final class AgentsApi implements Contract {
     private static final String JOB = "/agent/v1/jobs/{job}";
     private static final String AGENT = "/agent/v1/agents/{agent}";
-    private static final int MESSAGE_LIMIT_BYTES = 8 << 20;
+    private static final int MESSAGE_LIMIT_BYTES = 64 << 20;
     private static final long LOG_LIMIT_BYTES = 64L << 20;
     private static final long FILE_LIMIT_BYTES = 256L << 30;
     private static final Duration FILE_TIMEOUT = Duration.ofHours(6);
@@ -87,6 +87,7 @@ public final class AgentsApi implements Contract {
         routes.agent("GET", JOB + "/checkpoints", this::checkpoints);
         routes.agent("GET", JOB + "/files", this::download);
         routes.agent("PUT", JOB + "/files", this::upload);
+        routes.agent("DELETE", JOB + "/files", this::remove);
     }
 
     private void poll(Context context) throws IOException, InterruptedException {
@@ -145,6 +146,17 @@ public final class AgentsApi implements Contract {
                 files.replace(job.id(), job.creator(), path, body);
             }
         }
+        context.status(204);
+    }
+
+    /** Only checkpoints go: logs and results stay, whatever becomes of the node's own copy. */
+    private void remove(Context context) throws IOException {
+        JobView job = job(context);
+        String path = path(context);
+        if (!path.startsWith("checkpoint/")) {
+            throw ConcertinaException.invalid("path", path, "a path below checkpoint/");
+        }
+        files.remove(job.id(), job.creator(), path);
         context.status(204);
     }
 

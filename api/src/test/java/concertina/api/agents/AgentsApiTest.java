@@ -159,6 +159,22 @@ class AgentsApiTest {
     }
 
     @Test
+    void onlyCheckpointsAreRemoved() {
+        String job = "/agent/v1/jobs/" + server.submitted("bob", "--exec-start PyTorch --model-main main.py");
+        put(job + "/files?path=checkpoint/step-1", "state");
+        put(job + "/files?path=model/x.pth", "weights");
+        assertThat(remove(job, "checkpoint/step-1")).isEqualTo(204);
+        assertThat(remove(job, "model/x.pth")).isEqualTo(400);
+        assertThat(server.send(server.asAgent(job + "/checkpoints")).body()).isEqualTo("[]");
+        assertThat(server.send(server.asAgent(job + "/files?path=model/x.pth")).body())
+                .isEqualTo("weights");
+    }
+
+    private int remove(String job, String path) {
+        return server.send(server.asAgent(job + "/files?path=" + path).DELETE()).statusCode();
+    }
+
+    @Test
     void aPathThatLeavesTheJobsFolderIsRefused() throws IOException {
         String id = server.submitted("bob", "--exec-start PyTorch --model-main main.py");
         Files.writeString(folder.resolve("results/outside"), "secret");
