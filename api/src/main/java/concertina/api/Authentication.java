@@ -56,7 +56,7 @@ public final class Authentication {
             throw missing("Authorization: Basic is malformed, accepted: base64 of user:password");
         }
         char[] password = pair.substring(colon + 1).toCharArray();
-        return identity.logOn(new UserName(userPart(pair.substring(0, colon))), password);
+        return identity.logOn(new UserName(userPart(pair.substring(0, colon))), password, context.ip());
     }
 
     /** The token in the request, if any. */

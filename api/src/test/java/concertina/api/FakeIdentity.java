@@ -20,6 +20,8 @@ import java.util.TreeMap;
 public final class FakeIdentity implements Identity, UserStore {
     private final Map<String, User> users = new TreeMap<>();
     private final Map<String, Caller> tokens = new HashMap<>();
+    /** Where log-ons came from, in order. */
+    public final List<String> addresses = new ArrayList<>();
 
     public FakeIdentity() {
         for (String name : List.of("ada", "bob", "eve")) {
@@ -35,6 +37,12 @@ public final class FakeIdentity implements Identity, UserStore {
             throw new ConcertinaException(ErrorCode.NOT_AUTHENTICATED, "user or password is wrong");
         }
         return new Caller(user, known.role());
+    }
+
+    @Override
+    public synchronized Caller logOn(UserName user, char[] password, String address) {
+        addresses.add(address);
+        return logOn(user, password);
     }
 
     @Override

@@ -64,6 +64,12 @@ class OddRequestsTest {
     }
 
     @Test
+    void failedLogOnsAreCountedByWhereTheyComeFrom() {
+        stillServes();
+        assertThat(server.identity.addresses).isNotEmpty().containsOnly("127.0.0.1");
+    }
+
+    @Test
     void aMalformedAuthorizationIsNotAuthenticatedAndNeverQuoted() throws IOException {
         String noColon = Base64.getEncoder().encodeToString("bobsecret".getBytes(StandardCharsets.UTF_8));
         String notText = Base64.getEncoder().encodeToString(new byte[] {(byte) 0xff, ':', 'x'});

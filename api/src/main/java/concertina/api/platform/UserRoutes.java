@@ -87,7 +87,7 @@ final class UserRoutes {
         if (caller.user().equals(name)) {
             char[] old = present("oldPassword", change.oldPassword()).toCharArray();
             try {
-                authentication.identity().logOn(name, old);
+                authentication.identity().logOn(name, old, context.ip());
             } catch (ConcertinaException wrong) {
                 if (wrong.code() != ErrorCode.NOT_AUTHENTICATED) {
                     throw wrong;
