@@ -125,7 +125,7 @@ final class Agent implements AutoCloseable {
     private String join() throws IOException, InterruptedException {
         String opened = UUID.randomUUID().toString();
         ReportLedger.Snapshot snapshot = ledger.snapshot();
-        server.join(new AgentHello(agent, opened, node.host(), slots, snapshot.workers()));
+        server.join(new AgentHello(agent, opened, node.host(), node.processors(), slots, snapshot.workers()));
         ledger.acknowledge(snapshot.covers());
         session = opened;
         synchronized (this) {

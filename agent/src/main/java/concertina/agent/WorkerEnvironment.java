@@ -1,6 +1,7 @@
 package concertina.agent;
 
 import concertina.model.AgentCommand;
+import concertina.model.AgentHello;
 import concertina.model.JobSpec;
 import concertina.model.Slot;
 import java.io.File;
@@ -84,7 +85,7 @@ final class WorkerEnvironment {
 
         /** Threads for a worker holding so many of this node's slots. */
         int threads(int held) {
-            return Math.max(1, processors * held / slots.size());
+            return AgentHello.threads(processors, slots.size(), held);
         }
     }
 

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(60)
 class ServerLinkTest {
     private static final AgentHello HELLO =
-            new AgentHello(new AgentId("node1"), "session", "127.0.0.1", List.of(), List.of());
+            new AgentHello(new AgentId("node1"), "session", "127.0.0.1", 4, List.of(), List.of());
 
     @TempDir
     Path folder;

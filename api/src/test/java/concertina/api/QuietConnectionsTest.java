@@ -44,7 +44,7 @@ class QuietConnectionsTest {
     @Test
     void aPollIsHeldLongerThanAConnectionMayBeIdle() {
         try (TestServer server = impatient()) {
-            server.agents.join(new AgentHello(new AgentId("node1"), "s1", "127.0.0.1", List.of(), List.of()));
+            server.agents.join(new AgentHello(new AgentId("node1"), "s1", "127.0.0.1", 4, List.of(), List.of()));
             HttpRequest.Builder poll = HttpRequest.newBuilder(server.secureUri("/agent/v1/agents/node1/poll"))
                     .header("Authorization", "Bearer " + TestServer.AGENT_TOKEN)
                     .POST(HttpRequest.BodyPublishers.ofString("{\"session\":\"s1\",\"acknowledged\":0}"));
@@ -67,7 +67,7 @@ class QuietConnectionsTest {
                     new BufferedReader(new InputStreamReader(response.body(), StandardCharsets.UTF_8))) {
                 assertThat(lines.readLine()).isEqualTo("one");
                 // Silence is what is tested: the poll of another connection outlasts the limit meanwhile.
-                server.agents.join(new AgentHello(new AgentId("node1"), "s1", "127.0.0.1", List.of(), List.of()));
+                server.agents.join(new AgentHello(new AgentId("node1"), "s1", "127.0.0.1", 4, List.of(), List.of()));
                 CompletableFuture<HttpResponse<String>> poll = server.client.sendAsync(
                         server.asAgent("/agent/v1/agents/node1/poll")
                                 .POST(HttpRequest.BodyPublishers.ofString(

@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -37,8 +38,18 @@ class RoutesTest {
         server.close();
     }
 
+    private static final Pattern OF_ONE_JOB = Pattern.compile("/\\{id}");
+
     private static String concrete(Route route) {
         return route.path().replaceAll("[{<]\\w+[}>]", "x");
+    }
+
+    private static String ofJob(Route route, String id) {
+        return OF_ONE_JOB
+                .matcher(route.path())
+                .replaceFirst("/" + id)
+                .replace("{type}", "stdout")
+                .replaceAll("[{<]\\w+[}>]", "1");
     }
 
     private HttpResponse<String> call(Route route, HttpRequest.Builder request) {
@@ -100,6 +111,23 @@ class RoutesTest {
                 }
             }
         }
+    }
+
+    @Test
+    void whoeverAsksForAnothersJobGetsNothingOnAnyRoute() {
+        String id = server.submitted("bob", "--exec-start PyTorch --model-main main.py");
+        List<Route> ofOneJob = server.api.routes().stream()
+                .filter(route -> route.access() == Access.USER
+                        && OF_ONE_JOB.matcher(route.path()).find())
+                .toList();
+        assertThat(ofOneJob).hasSizeGreaterThan(12);
+        for (Route route : ofOneJob) {
+            HttpResponse<String> anothers = call(route, server.as("eve", ofJob(route, id)));
+            HttpResponse<String> nobodys = call(route, server.as("eve", ofJob(route, "concertina-77")));
+            assertThat(anothers.statusCode()).as("%s", route).isIn(400, 404).isEqualTo(nobodys.statusCode());
+            assertThat(anothers.body()).as("%s", route).isEqualTo(nobodys.body().replace("concertina-77", id));
+        }
+        assertThat(server.json("bob", "/platform/rest/deeplearning/v1/execs")).hasSize(1);
     }
 
     @Test

@@ -39,6 +39,7 @@ class AgentDeathTest {
             assertThat(client.job(id).get("weightsSha256").asString())
                     .isEqualTo(Elastic.undisturbed(
                                     folder.resolve("undisturbed"),
+                                    2,
                                     "--epochs",
                                     "30",
                                     "--pause-ms",
@@ -65,6 +66,7 @@ class AgentDeathTest {
             assertThat(client.job(id).get("weightsSha256").asString())
                     .isEqualTo(Elastic.undisturbed(
                                     folder.resolve("undisturbed"),
+                                    2,
                                     "--epochs",
                                     "30",
                                     "--pause-ms",

@@ -1,5 +1,6 @@
 package concertina.it;
 
+import concertina.model.AgentHello;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -37,11 +38,13 @@ final class Elastic {
      */
     record Undisturbed(String weightsSha256, long microBatches) {}
 
-    static Undisturbed undisturbed(Path scratch, String... arguments) {
+    /** @param slots how many the agent offers whose workers are compared, since that decides their number of threads */
+    static Undisturbed undisturbed(Path scratch, int slots, String... arguments) {
         List<String> command = new ArrayList<>(
                 List.of(Platform.python(), FOLDER.resolve("main.py").toString()));
         command.addAll(List.of(arguments));
-        run(scratch, command);
+        int processors = Runtime.getRuntime().availableProcessors();
+        run(scratch, AgentHello.threads(processors, slots, 1), command);
         return new Undisturbed(
                 digest(scratch, scratch.resolve("model/train/model_epoch_final.pth")), sum(scratch.resolve("counts")));
     }
@@ -50,6 +53,7 @@ final class Elastic {
     static String digest(Path scratch, Path model) {
         return run(
                         scratch,
+                        1,
                         List.of(Platform.python(), FOLDER.resolve("digest.py").toString(), model.toString()))
                 .strip();
     }
@@ -115,7 +119,7 @@ final class Elastic {
                 : switches.get(switches.size() - 1).get("members").asInt();
     }
 
-    private static String run(Path scratch, List<String> command) {
+    private static String run(Path scratch, int threads, List<String> command) {
         try {
             Files.createDirectories(scratch);
             Path output = Files.createTempFile(scratch, "output", ".txt");
@@ -131,7 +135,7 @@ final class Elastic {
                             "RESULT_DIR",
                             scratch.toString(),
                             "OMP_NUM_THREADS",
-                            "1"));
+                            Integer.toString(threads)));
             int code = builder.start().waitFor();
             if (code != 0) {
                 throw new AssertionError(

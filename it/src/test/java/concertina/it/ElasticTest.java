@@ -63,10 +63,10 @@ class ElasticTest {
         assertThat(ended.get("step").asLong()).isEqualTo(ended.get("steps").asLong());
         assertThat(outcome(first))
                 .as(() -> client.explain(first))
-                .isEqualTo(Elastic.undisturbed(folder.resolve("first"), "--epochs", "60", "--pause-ms", "0"));
+                .isEqualTo(Elastic.undisturbed(folder.resolve("first"), 4, "--epochs", "60", "--pause-ms", "0"));
         assertThat(outcome(second))
                 .as(() -> client.explain(second))
-                .isEqualTo(Elastic.undisturbed(folder.resolve("second"), "--epochs", "12", "--pause-ms", "0"));
+                .isEqualTo(Elastic.undisturbed(folder.resolve("second"), 4, "--epochs", "12", "--pause-ms", "0"));
     }
 
     @Test
@@ -112,7 +112,7 @@ class ElasticTest {
         assertThat(client.job(job).get("logicalWorkers").asInt()).isEqualTo(2);
         assertThat(outcome(job))
                 .isEqualTo(Elastic.undisturbed(
-                        folder.resolve("clamped"), "--epochs", "4", "--pause-ms", "0", "--workers", "2"));
+                        folder.resolve("clamped"), 4, "--epochs", "4", "--pause-ms", "0", "--workers", "2"));
     }
 
     @Test

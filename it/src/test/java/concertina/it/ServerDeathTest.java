@@ -44,7 +44,7 @@ class ServerDeathTest {
             client.awaitState(id, "FINISHED", LIMIT);
             assertThat(client.log(queued, "")).isEqualTo("remembered\n");
             Elastic.Undisturbed undisturbed =
-                    Elastic.undisturbed(folder.resolve("undisturbed"), "--epochs", "60", "--pause-ms", "0");
+                    Elastic.undisturbed(folder.resolve("undisturbed"), 4, "--epochs", "60", "--pause-ms", "0");
             assertThat(client.job(id).get("weightsSha256").asString()).isEqualTo(undisturbed.weightsSha256());
             assertThat(Elastic.shippedMicroBatches(platform, client.user(), id))
                     .as("no step is computed again")

@@ -33,7 +33,7 @@ class WorkerDeathTest {
         platform = Platform.start(folder.resolve("platform"), 4);
         client = platform.administrator();
         undisturbed = Elastic.undisturbed(
-                folder.resolve("undisturbed"), "--epochs", Integer.toString(EPOCHS), "--pause-ms", "0");
+                folder.resolve("undisturbed"), 4, "--epochs", Integer.toString(EPOCHS), "--pause-ms", "0");
     }
 
     @AfterAll

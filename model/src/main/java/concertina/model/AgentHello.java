@@ -8,11 +8,18 @@ import java.util.List;
  *
  * @param session random per agent process; a new one replaces the old
  * @param host address at which other nodes reach this one
+ * @param processors processors that all slots of this agent share
  */
-public record AgentHello(AgentId agent, String session, String host, List<Slot> slots, List<KnownWorker> workers) {
+public record AgentHello(
+        AgentId agent, String session, String host, int processors, List<Slot> slots, List<KnownWorker> workers) {
     public AgentHello {
         slots = List.copyOf(slots);
         workers = List.copyOf(workers);
+    }
+
+    /** Threads of a worker that holds so many of an agent's slots. */
+    public static int threads(int processors, int slots, int held) {
+        return Math.max(1, processors * held / Math.max(1, slots));
     }
 
     /**

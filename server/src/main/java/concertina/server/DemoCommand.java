@@ -1,5 +1,6 @@
 package concertina.server;
 
+import concertina.model.AgentHello;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import java.io.IOException;
@@ -264,8 +265,11 @@ final class DemoCommand implements Callable<Integer> {
         environment.put("RESULT_DIR", place.toString());
         environment.put("LOG_DIR", place.resolve("log").toString());
         environment.put("CHECKPOINT_DIR", place.resolve("checkpoint").toString());
-        environment.put("OMP_NUM_THREADS", "1");
-        environment.put("MKL_NUM_THREADS", "1");
+        // As many as each worker had: another number of threads may add in another order.
+        String threads =
+                Integer.toString(AgentHello.threads(Runtime.getRuntime().availableProcessors(), SLOTS, 1));
+        environment.put("OMP_NUM_THREADS", threads);
+        environment.put("MKL_NUM_THREADS", threads);
         environment.put("CUDA_VISIBLE_DEVICES", "");
         return builder.start();
     }
@@ -305,7 +309,7 @@ final class DemoCommand implements Callable<Integer> {
     /** SHA-256 over the weights in a model file, as the training engine defines it. */
     private static String digest(Path model) throws IOException, InterruptedException {
         String program = "import sys, torch; from concertina.state import weights_digest;"
-                + " print(weights_digest(torch.load(sys.argv[1], map_location='cpu')))";
+                + " print(weights_digest(torch.load(sys.argv[1], map_location='cpu', weights_only=True)))";
         ProcessBuilder builder = new ProcessBuilder(Home.python().toString(), "-c", program, model.toString())
                 .redirectError(ProcessBuilder.Redirect.DISCARD);
         builder.environment().put("PYTHONPATH", Home.path().resolve("python").toString());

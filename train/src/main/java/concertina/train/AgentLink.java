@@ -18,6 +18,7 @@ final class AgentLink {
     final AgentId agent;
     final String session;
     final String host;
+    final int processors;
     final List<Slot> slots;
     final CommandQueue queue = new CommandQueue();
 
@@ -35,6 +36,7 @@ final class AgentLink {
         agent = hello.agent();
         session = hello.session();
         host = hello.host();
+        processors = hello.processors();
         slots = hello.slots();
         lastSeen = now;
     }

@@ -53,6 +53,8 @@ public final class Trainer implements Jobs, Agents {
 
     private static final Pattern AGENT_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
 
+    private static final List<String> THREADS = List.of("OMP_NUM_THREADS", "MKL_NUM_THREADS");
+
     /** A job's durable and soft state side by side. */
     private static final class Tracked {
         final JobLife life;
@@ -798,9 +800,26 @@ public final class Trainer implements Jobs, Agents {
                                     "WMLA_NWORKER", Integer.toString(starts.size()),
                                     "WMLA_WORKER_NDEVICE", Integer.toString(job.spec.slotsPerWorker()),
                                     "NODE_RANK", Integer.toString(i))
-                            : Map.of()));
+                            : job.elastic() ? threads(job, hosts.getFirst()) : Map.of()));
         }
         return assigned;
+    }
+
+    /** Kernels add in another order with another number of threads: the job's first worker decides for all that follow. */
+    private static Map<String, String> threads(JobLife job, AgentLink host) {
+        String here =
+                Integer.toString(AgentHello.threads(host.processors, host.slots.size(), job.spec.slotsPerWorker()));
+        Map<String, String> first = job.workers.values().stream()
+                .findFirst()
+                .map(worker -> worker.environment)
+                .orElse(Map.of());
+        Map<String, String> environment = new HashMap<>();
+        for (String name : THREADS) {
+            if (!job.spec.environment().containsKey(name)) {
+                environment.put(name, first.getOrDefault(name, here));
+            }
+        }
+        return environment;
     }
 
     private static AgentCommand startCommand(JobLife job, Worker worker) {

@@ -41,7 +41,7 @@ class AgentsTest {
 
     @Test
     void aCommandIsDeliveredUntilItIsAcknowledged() throws InterruptedException {
-        cluster.trainer.join(new AgentHello(NODE, "s1", "host", cluster.agent("node1").slots, List.of()));
+        cluster.trainer.join(new AgentHello(NODE, "s1", "host", 4, cluster.agent("node1").slots, List.of()));
         cluster.submit(spec(Framework.PYTORCH, 1));
         assertThat(poll("s1", 0))
                 .singleElement()
@@ -60,9 +60,9 @@ class AgentsTest {
                         ConcertinaException.class,
                         refused -> assertThat(refused.code()).isEqualTo(ErrorCode.CONFLICT))
                 .hasMessage("unknown session");
-        cluster.trainer.join(new AgentHello(NODE, "s1", "host", List.of(), List.of()));
+        cluster.trainer.join(new AgentHello(NODE, "s1", "host", 4, List.of(), List.of()));
         assertThat(poll("s1", 0)).isEmpty();
-        cluster.trainer.join(new AgentHello(NODE, "s2", "host", List.of(), List.of()));
+        cluster.trainer.join(new AgentHello(NODE, "s2", "host", 4, List.of(), List.of()));
         assertThatThrownBy(() -> poll("s1", 0)).hasMessage("unknown session");
         assertThatThrownBy(() -> cluster.trainer.report(NODE, "s1", List.of())).hasMessage("unknown session");
         assertThat(poll("s2", 0)).isEmpty();
@@ -72,7 +72,7 @@ class AgentsTest {
     @Timeout(30)
     void aWaitingPollReturnsAsSoonAsThereIsACommandAndHoldsUpNobody()
             throws InterruptedException, ExecutionException, TimeoutException {
-        cluster.trainer.join(new AgentHello(NODE, "s1", "host", cluster.agent("node1").slots, List.of()));
+        cluster.trainer.join(new AgentHello(NODE, "s1", "host", 4, cluster.agent("node1").slots, List.of()));
         try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
             CountDownLatch begun = new CountDownLatch(1);
             CompletableFuture<List<Agents.NumberedCommand>> waiting = CompletableFuture.supplyAsync(
@@ -99,7 +99,7 @@ class AgentsTest {
     @Test
     @Timeout(30)
     void aPollOfAReplacedSessionIsWokenAndRefused() throws InterruptedException {
-        cluster.trainer.join(new AgentHello(NODE, "s1", "host", List.of(), List.of()));
+        cluster.trainer.join(new AgentHello(NODE, "s1", "host", 4, List.of(), List.of()));
         try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
             CompletableFuture<String> waiting = CompletableFuture.supplyAsync(
                     () -> {
@@ -113,7 +113,7 @@ class AgentsTest {
                         }
                     },
                     threads);
-            cluster.trainer.join(new AgentHello(NODE, "s2", "host", List.of(), List.of()));
+            cluster.trainer.join(new AgentHello(NODE, "s2", "host", 4, List.of(), List.of()));
             assertThat(waiting.join()).isEqualTo("unknown session");
         }
     }
@@ -207,6 +207,7 @@ class AgentsTest {
                 NODE,
                 "s1",
                 "host",
+                4,
                 cluster.agent("node1").slots,
                 List.of(new AgentHello.KnownWorker(stranger, List.of(new AgentReport.Started(stranger, 5))))));
         JobId job = cluster.submit(spec(Framework.PYTORCH, 1));
@@ -237,12 +238,12 @@ class AgentsTest {
     @Test
     void anAgentWhoseNameOrSlotsCouldLeadAstrayIsRefused() {
         for (String name : List.of("../x", "a/b", "-a", "a b", "a".repeat(64))) {
-            assertThatThrownBy(() ->
-                            cluster.trainer.join(new AgentHello(new AgentId(name), "s1", "host", List.of(), List.of())))
+            assertThatThrownBy(() -> cluster.trainer.join(
+                            new AgentHello(new AgentId(name), "s1", "host", 4, List.of(), List.of())))
                     .hasMessageContaining("agent is '" + name + "', accepted: ");
         }
         assertThatThrownBy(() -> cluster.trainer.join(
-                        new AgentHello(new AgentId("node2"), "s1", "host", cluster.agent("node1").slots, List.of())))
+                        new AgentHello(new AgentId("node2"), "s1", "host", 4, cluster.agent("node1").slots, List.of())))
                 .hasMessage("slots is 'node1/0', accepted: different ids that begin with 'node2/'");
         assertThat(cluster.trainer.cluster().agents()).isEmpty();
     }

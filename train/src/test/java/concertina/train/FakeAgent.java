@@ -30,6 +30,7 @@ final class FakeAgent {
     private int processes;
     private boolean joined;
     private long acknowledged;
+    int processors = 4;
     List<Integer> ports = List.of(41001, 41002, 41003);
 
     /** Whether its machine runs. */
@@ -99,6 +100,7 @@ final class FakeAgent {
                 id,
                 session(),
                 id + ".example",
+                processors,
                 slots,
                 workers.values().stream()
                         .map(worker -> new AgentHello.KnownWorker(worker.id, worker.history()))

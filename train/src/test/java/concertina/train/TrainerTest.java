@@ -373,6 +373,37 @@ class TrainerTest {
     }
 
     @Test
+    void allWorkersOfAnElasticJobComputeWithTheThreadsOfItsFirstAlsoAfterARestart() {
+        FakeCluster cluster = new FakeCluster("node1:2", "node2:2");
+        cluster.agent("node1").processors = 16;
+        JobId job = cluster.elastic(4, 90);
+        cluster.agent("node2").reachable = false;
+        cluster.steps(2);
+        cluster.killServer();
+        cluster.startServer();
+        cluster.agent("node2").reachable = true;
+        cluster.steps(2);
+        for (int ordinal = 1; ordinal <= 4; ordinal++) {
+            assertThat(cluster.worker(job, ordinal).environment)
+                    .containsEntry("OMP_NUM_THREADS", "8")
+                    .containsEntry("MKL_NUM_THREADS", "8");
+        }
+        assertThat(cluster.worker(job, 4).agent.id.value()).isEqualTo("node2");
+    }
+
+    @Test
+    void threadsThatTheUserChoseAreLeftAlone() {
+        FakeCluster cluster = new FakeCluster("node1:1");
+        JobId job = cluster.trainer.nextId();
+        cluster.trainings.put(job, new FakeTraining(cluster, job, 1, 9));
+        cluster.trainer.submit(job, ADA, spec(Framework.EDT_PYTORCH, 1, 1, 0, Map.of("OMP_NUM_THREADS", "3")), true);
+        cluster.settle();
+        assertThat(cluster.worker(job, 1).environment)
+                .doesNotContainKey("OMP_NUM_THREADS")
+                .containsEntry("MKL_NUM_THREADS", "4");
+    }
+
+    @Test
     void theSecretSurvivesARestartAndIsNeverShown() {
         FakeCluster cluster = new FakeCluster("node1:1", "node2:1");
         JobId job = cluster.elastic(2, 90);

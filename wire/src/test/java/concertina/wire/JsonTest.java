@@ -54,6 +54,7 @@ class JsonTest {
                 new AgentId("node1"),
                 "s",
                 "127.0.0.1",
+                4,
                 List.of(new Slot(new SlotId("node1/0"), Slot.Kind.CPU, "", "CPU share", 0)),
                 List.of(new AgentHello.KnownWorker(
                         worker,

@@ -60,6 +60,7 @@ class AgentsApiTest {
                 new AgentId("node1"),
                 "s1",
                 "127.0.0.1",
+                4,
                 List.of(new Slot(new SlotId("node1/0"), Slot.Kind.CPU, "", "CPU share", 0)),
                 List.of(new AgentHello.KnownWorker(WORKER, List.of(new AgentReport.Started(WORKER, 17)))));
         assertThat(post("/agent/v1/join", hello).statusCode()).isEqualTo(204);
