@@ -36,7 +36,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Sends one job's files to the server: what lies below {@code log/} as it grows, everything else whole once it stopped
  * changing, each change once however many workers share the folder. A checkpoint that is removed here is removed there.
- * Links, submitted code and names that begin with a dot stay here. Memory does not grow with the files; a server that is away is waited for. Thread-safe; the lock covers a pass.
+ * Links, submitted code and names that begin with a dot stay here. Memory does not grow with the files; a server that is
+ * away is waited for. Thread-safe; the lock covers a pass.
  */
 final class FileShipper {
     private static final Logger log = LoggerFactory.getLogger(FileShipper.class);
@@ -196,6 +197,10 @@ final class FileShipper {
         Set<Path> present = new HashSet<>();
         found.forEach(file -> present.add(file.path()));
         for (Path path : List.copyOf(tracks.keySet())) {
+            // Once ended, the folder itself is removed; the server's copies are not to follow.
+            if (ended) {
+                return;
+            }
             if (!present.contains(path) && !Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
                 Track gone = tracks.remove(path);
                 Path relative = folder.relativize(path);
