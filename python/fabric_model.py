@@ -23,6 +23,9 @@ from concertina.reports import Reporter, TrainingLog
 
 CHECKPOINT_SECONDS = 30.0
 
+# Whether this process has trained in a job; its control connection ends with that.
+_trained = False
+
 process.prepare_process()
 
 
@@ -140,6 +143,10 @@ class FabricModel:
         path = os.environ.get("CONCERTINA_CONTROL")
         if not path:
             return None
+        global _trained
+        if _trained:
+            raise RuntimeError("train was called again in this process; accepted is one call in a job, its other workers have ended")
+        _trained = True
         return Control(path, os.environ["CONCERTINA_WORKER"], os.environ.get("CONCERTINA_WORKER_TOKEN", ""))
 
     def _train(

@@ -18,8 +18,8 @@ Out::
     {"refused": "concertina-1.1", "error": "…"}
     {"exited": "concertina-1.1", "code": 0, "signal": 0}                     code is -1 when a signal ended it
 
-Every worker leads its own session and process group. When it ends, what is left of its group and of its orphans is
-killed before the end is told. End of standard input means that the agent is gone: TERM to every group, KILL a second
+Every worker leads its own session and process group and adopts its orphans. When it ends, what is left of its group and
+whatever else descends from it is killed before the end is told. End of standard input means that the agent is gone: TERM to every group, KILL a second
 later, and nothing that descends from here survives. Needs only the standard library; never touches an accelerator and
 never runs a parallel operation before a fork. A hash seed belongs to the interpreter and is therefore shared by forked
 workers; a submission that sets one gets a new interpreter from the agent.
@@ -41,7 +41,6 @@ import types
 
 GRACE_SECONDS = 1.0
 NEEDED = ("words", "folder", "environment", "stdout", "stderr", "threads")
-MARK = "CONCERTINA_WORKER"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SETUP_FAILED = 70
@@ -76,15 +75,6 @@ def children_here():
     except OSError:
         pass
     return found
-
-
-def marked(process, worker):
-    """Whether a process was given the worker's identity in its environment."""
-    try:
-        with open("/proc/%d/environ" % process, "rb") as file:
-            return ("%s=%s" % (MARK, worker)).encode() in file.read().split(b"\0")
-    except OSError:
-        return False
 
 
 def descendants():
@@ -221,7 +211,7 @@ class Supervisor:
             os.waitpid(ended.si_pid, 0)
             if worker is not None:
                 del self.running[worker]
-                self.kill_orphans(worker, ended.si_pid)
+                self.kill_orphans()
                 exited = ended.si_code == os.CLD_EXITED
                 self.tell(
                     exited=worker,
@@ -229,24 +219,18 @@ class Supervisor:
                     signal=0 if exited else ended.si_status,
                 )
 
-    def kill_orphans(self, worker, session):
-        """Kills children adopted from an ended worker, and theirs in turn as they arrive here."""
-        killed = set()
+    def kill_orphans(self):
+        """Kills what ended workers left behind. A living worker adopts its own orphans, so any other child here is such a one."""
         while True:
-            fresh = set()
-            for process in children_here() - set(self.identities) - killed:
-                known = parent_and_session(process)
-                if known is not None and (known[1] == session or marked(process, worker)):
-                    fresh.add(process)
-            if not fresh:
+            left = children_here() - set(self.identities)
+            if not left:
                 return
-            for process in fresh:
+            for process in left:
                 send_signal(process, signal.SIGKILL)
                 try:
                     os.waitpid(process, 0)
                 except ChildProcessError:
                     pass
-            killed |= fresh
 
     def end_everything(self):
         for process in self.identities:
@@ -275,6 +259,7 @@ def become_worker(request, parent, private):
     try:
         os.setsid()
         process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
+        process_control(PR_SET_CHILD_SUBREAPER, 1)
         if os.getppid() != parent:
             os._exit(SETUP_FAILED)
         signal.set_wakeup_fd(-1)

@@ -281,7 +281,7 @@ class Job:
             self.current = [name for name in self.current if name != worker.name]
         elif kind == "done":
             self.done = message
-        elif kind == "failed":
+        elif kind == "failed" and self.failed is None:
             self.failed = message
             for other in self.workers.values():
                 if other.alive and other.pid and other is not worker:

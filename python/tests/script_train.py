@@ -137,3 +137,5 @@ fabric = FabricModel(
 )
 fabric.train(EPOCHS, 8, int(os.environ.get("TEST_ENGINES", "4")), validation_freq=2)
 print("after train", file=sys.stderr)
+if os.environ.get("TEST_TWICE"):
+    fabric.train(EPOCHS, 8)

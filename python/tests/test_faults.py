@@ -189,6 +189,14 @@ def test_only_the_worker_of_rank_zero_runs_the_script_after_train(job):
     assert all(worker.code == 0 for worker in running.workers.values())
 
 
+def test_a_second_call_of_train_fails_at_once_and_says_why(job):
+    running = job(TEST_TWICE="1")
+    running.grow_to(2)
+    running.run(lambda: len(running.workers) == 2 and all(not worker.alive for worker in running.workers.values()))
+    assert sorted(worker.code for worker in running.workers.values()) == [0, 1]
+    assert any("RuntimeError: train was called again in this process" in text for text in running.outputs().values())
+
+
 def test_a_stranger_without_the_secret_is_not_let_in(job, undisturbed):  # noqa: F811
     running = job()
     running.grow_to(1)

@@ -188,6 +188,28 @@ def test_the_end_of_a_worker_takes_what_it_left_behind(supervised):
     await_that(lambda: all(gone(each) for each in left))
 
 
+def test_the_end_of_a_forked_script_takes_even_children_that_made_sessions_of_their_own(supervised):
+    source = """
+import os, time
+for depth in range(2):
+    if os.fork() == 0:
+        os.setsid()
+        if depth == 1 and os.fork():
+            os._exit(0)
+        print(os.getpid(), flush=True)
+        time.sleep(600)
+while True:
+    if len(open(os.readlink("/proc/self/fd/1")).read().split()) == 2:
+        break
+    time.sleep(0.01)
+"""
+    answer, out, err = supervised.run_script(source)
+    assert (answer["code"], err) == (0, "")
+    left = [int(word) for word in out.split()]
+    assert len(left) == 2
+    await_that(lambda: all(gone(each) for each in left))
+
+
 def test_a_signal_reaches_the_whole_group_and_is_told(supervised):
     name, process = supervised.begin("bash", "-c", "sleep 600 & echo $!; wait")
     await_that(lambda: supervised.out(name).strip())
