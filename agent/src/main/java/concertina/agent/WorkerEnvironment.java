@@ -49,6 +49,10 @@ final class WorkerEnvironment {
     private static final Pattern READ_AT_START = Pattern.compile(
             "(PYTHON|LD_|MALLOC_|GLIBC_|OMP_|GOMP_|KMP_|MKL_|OPENBLAS_|NUMEXPR_|TORCH|PYTORCH|ATEN_|DNNL_|ONEDNN_|LC_).*|LANG");
 
+    /** Scripts written for the original platform look these up without asking whether they are there. */
+    private static final List<String> EMPTY_UNLESS_GIVEN = List.of(
+            "EXEC_TYPE", "RESUME_WEIGHT_PATH", "PS_PATH", "SPACE_ID", "EMETRICS_STREAMING", "WMLA_USER_DATA_FILES");
+
     private WorkerEnvironment() {}
 
     /**
@@ -122,6 +126,7 @@ final class WorkerEnvironment {
         environment.put("OMP_NUM_THREADS", threads);
         environment.put("MKL_NUM_THREADS", threads);
         environment.put("DLI_LOGGER_LEVEL", "INFO");
+        EMPTY_UNLESS_GIVEN.forEach(name -> environment.put(name, ""));
         environment.put("APP_ID", job);
         environment.put("TRAINING_ID", job);
         environment.put("WMLA_NWORKER", Integer.toString(spec.workers()));

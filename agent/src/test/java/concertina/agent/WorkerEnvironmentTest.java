@@ -91,6 +91,19 @@ class WorkerEnvironmentTest {
     }
 
     @Test
+    void whatOldScriptsLookUpIsThereAndEmptyUnlessTheUserSaysOtherwise() {
+        Map<String, String> found =
+                environment(spec(Framework.PYTORCH, false, "", Map.of("SPACE_ID", "s")), Map.of(), "node1/0");
+        assertThat(found)
+                .containsEntry("EXEC_TYPE", "")
+                .containsEntry("RESUME_WEIGHT_PATH", "")
+                .containsEntry("PS_PATH", "")
+                .containsEntry("EMETRICS_STREAMING", "")
+                .containsEntry("WMLA_USER_DATA_FILES", "")
+                .containsEntry("SPACE_ID", "s");
+    }
+
+    @Test
     void aWorkerThatWantsNoGpuSeesNone() {
         assertThat(environment(spec(Framework.PYTORCH, false, "", Map.of()), Map.of(), "node1/0"))
                 .containsEntry("CUDA_VISIBLE_DEVICES", "");
