@@ -5,7 +5,7 @@ import concertina.model.UserName;
 import java.security.SecureRandom;
 import java.time.InstantSource;
 import java.util.List;
-import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
 
 /** Creates users and changes passwords; who may ask for that is checked by the caller. Thread-safe. */
@@ -56,18 +56,29 @@ public final class Accounts {
         return users.list();
     }
 
-    /** When there is no user at all, creates the administrator and returns the password, this once; else empty. */
-    public Optional<String> createFirstAdministrator() {
+    /**
+     * Creates the first administrator when there is no user at all; otherwise has no effect.
+     *
+     * @param chosen the owner's choice; a random password is made when empty
+     * @param keep is handed the password before the account exists, so that no crash in between can lose it
+     */
+    public void createFirstAdministrator(String chosen, Consumer<String> keep) {
         if (!users.list().isEmpty()) {
-            return Optional.empty();
+            return;
         }
+        String password = chosen.isEmpty() ? randomPassword() : chosen;
+        check(password.toCharArray());
+        keep.accept(password);
+        create(ADMINISTRATOR, password.toCharArray(), Role.ADMIN);
+    }
+
+    private static String randomPassword() {
         SecureRandom random = new SecureRandom();
         StringBuilder password = new StringBuilder();
         for (int i = 0; i < RANDOM_PASSWORD; i++) {
             password.append(LETTERS.charAt(random.nextInt(LETTERS.length())));
         }
-        create(ADMINISTRATOR, password.toString().toCharArray(), Role.ADMIN);
-        return Optional.of(password.toString());
+        return password.toString();
     }
 
     private static void check(char[] password) {

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.UserName;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -70,22 +72,39 @@ class AccountsTest {
     }
 
     @Test
-    void theFirstAdministratorIsMadeOnce() {
-        String password = accounts.createFirstAdministrator().orElseThrow();
+    void theFirstAdministratorIsMadeOnceAndItsPasswordKeptBeforeItExists() {
+        List<String> kept = new ArrayList<>();
+        accounts.createFirstAdministrator("", password -> {
+            assertThat(users.list()).isEmpty();
+            kept.add(password);
+        });
+        accounts.createFirstAdministrator("", kept::add);
 
-        assertThat(password).matches("[A-Za-z0-9]{20}");
+        assertThat(kept).hasSize(1);
+        assertThat(kept.getFirst()).matches("[A-Za-z0-9]{20}");
         User admin = users.find(Accounts.ADMINISTRATOR).orElseThrow();
         assertThat(admin.role()).isEqualTo(Role.ADMIN);
-        assertThat(passwords.matches(password.toCharArray(), admin.passwordHash()))
+        assertThat(passwords.matches(kept.getFirst().toCharArray(), admin.passwordHash()))
                 .isTrue();
-        assertThat(accounts.createFirstAdministrator()).isEmpty();
+    }
+
+    @Test
+    void theOwnersChoiceOfTheFirstPasswordIsCheckedBeforeItIsKept() {
+        List<String> kept = new ArrayList<>();
+        assertThatExceptionOfType(ConcertinaException.class)
+                .isThrownBy(() -> accounts.createFirstAdministrator("short", kept::add))
+                .satisfies(e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_ARGUMENT));
+        assertThat(kept).isEmpty();
+        accounts.createFirstAdministrator("long enough", kept::add);
+        assertThat(kept).containsExactly("long enough");
     }
 
     @Test
     void whereThereAreUsersNoAdministratorIsMade() {
         accounts.create(new UserName("anna"), "a good password".toCharArray(), Role.USER);
-
-        assertThat(accounts.createFirstAdministrator()).isEmpty();
+        accounts.createFirstAdministrator("", password -> {
+            throw new AssertionError("kept a password");
+        });
         assertThat(users.list()).hasSize(1);
     }
 

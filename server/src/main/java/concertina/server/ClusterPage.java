@@ -1,6 +1,7 @@
 package concertina.server;
 
 import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
 import java.util.ArrayList;
 import java.util.List;
 import tools.jackson.databind.JsonNode;
@@ -33,11 +34,14 @@ final class ClusterPage {
         return rows;
     }
 
-    /** Whether the agent has joined; a server that does not answer counts as no. */
+    /** Whether the agent has joined; a server that does not answer counts as no. Throws NOT_AUTHENTICATED. */
     boolean connected(String agent) {
         try {
             return read().stream().anyMatch(row -> row.agent().equals(agent) && row.connected());
         } catch (ConcertinaException notYet) {
+            if (notYet.code() == ErrorCode.NOT_AUTHENTICATED) {
+                throw notYet;
+            }
             return false;
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();

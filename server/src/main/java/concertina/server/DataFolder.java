@@ -54,6 +54,19 @@ public record DataFolder(Path root) {
         return root.resolve("run");
     }
 
+    /** Whether the first password was shown already. */
+    boolean passwordShown() {
+        return Files.exists(run().resolve("password-shown"));
+    }
+
+    void notePasswordShown() {
+        try {
+            Files.createFile(run().resolve("password-shown"));
+        } catch (IOException failed) {
+            throw new UncheckedIOException(failed);
+        }
+    }
+
     public Path clientFile() {
         return run().resolve("client.yaml");
     }

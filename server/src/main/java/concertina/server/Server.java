@@ -14,7 +14,6 @@ import concertina.identity.Accounts;
 import concertina.identity.AgentToken;
 import concertina.identity.LocalIdentity;
 import concertina.identity.PasswordHashing;
-import concertina.identity.Role;
 import concertina.identity.TokenKeys;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
@@ -37,7 +36,6 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -104,7 +102,10 @@ final class Server implements AutoCloseable {
         Clock clock = Clock.systemUTC();
         PasswordHashing passwords = new PasswordHashing();
         Accounts accounts = new Accounts(database.users(), passwords, clock);
-        Optional<String> firstPassword = firstAdministrator(database, accounts, environment);
+        accounts.createFirstAdministrator(
+                firstPassword(folder, environment),
+                password -> remember(
+                        folder, address(configuration, certificate, configuration.httpsPort()), certificate, password));
         Authentication authentication = new Authentication(
                 new LocalIdentity(
                         database.users(),
@@ -148,36 +149,32 @@ final class Server implements AutoCloseable {
         opened.push(api);
 
         address = address(configuration, certificate, api.httpsPort());
-        remember(folder, certificate, firstPassword);
+        publish(folder, certificate);
         process.write(ProcessHandle.current(), address.toString());
         log.info("serving at {}{}", address, api.httpPort() < 0 ? "" : " and http://127.0.0.1:" + api.httpPort());
     }
 
-    /** Returns the password of an administrator who was made just now. */
-    private static Optional<String> firstAdministrator(
-            SqliteDatabase database, Accounts accounts, Map<String, String> environment) {
+    /** What the owner chose, else what an earlier start kept that did not come as far as the account, else empty. */
+    private static String firstPassword(DataFolder folder, Map<String, String> environment) {
         String chosen = environment.getOrDefault(FIRST_PASSWORD, "");
-        if (chosen.isEmpty()) {
-            return accounts.createFirstAdministrator();
-        }
-        if (!database.users().list().isEmpty()) {
-            return Optional.empty();
-        }
-        accounts.create(Accounts.ADMINISTRATOR, chosen.toCharArray(), Role.ADMIN);
-        return Optional.of(chosen);
+        return chosen.isEmpty() && Files.isReadable(folder.clientFile())
+                ? Access.read(folder.clientFile()).password()
+                : chosen;
     }
 
     /** Leaves the way in for this installation's own command line. */
-    private void remember(DataFolder folder, ServerCertificate certificate, Optional<String> firstPassword) {
+    private static void remember(DataFolder folder, URI address, ServerCertificate certificate, String password) {
+        new Access(address, certificate.certificateFile(), Accounts.ADMINISTRATOR.value(), password)
+                .write(folder.clientFile());
+    }
+
+    /** The command line finds this start's address; whom it logs on as stays. */
+    private void publish(DataFolder folder, ServerCertificate certificate) {
         Path file = folder.clientFile();
-        String user = Accounts.ADMINISTRATOR.value();
-        String password = firstPassword.orElse("");
-        if (firstPassword.isEmpty() && Files.isReadable(file)) {
-            Access before = Access.read(file);
-            user = before.user();
-            password = before.password();
-        }
-        new Access(address, certificate.certificateFile(), user, password).write(file);
+        Access before = Files.isReadable(file)
+                ? Access.read(file)
+                : new Access(address, null, Accounts.ADMINISTRATOR.value(), "");
+        new Access(address, certificate.certificateFile(), before.user(), before.password()).write(file);
     }
 
     private static ServerCertificate certificate(DataFolder folder, Configuration configuration) {

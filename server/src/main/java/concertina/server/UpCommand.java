@@ -1,6 +1,5 @@
 package concertina.server;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -32,7 +31,7 @@ final class UpCommand implements Callable<Integer> {
         Configuration configuration = ConfigurationReader.read(configurationFile, System.getenv());
         DataFolder folder = data.folder();
         Installation installation = new Installation(folder);
-        boolean first = !Files.exists(folder.clientFile());
+        boolean shown = folder.passwordShown();
         boolean ran = installation.serverLives() && installation.agentLives();
         installation.startServer(configurationFile, Map.of());
         installation.startAgent(configuration, slots);
@@ -43,9 +42,12 @@ final class UpCommand implements Callable<Integer> {
             System.out.println("Concertina " + (ran ? "is already up" : "is up") + " at " + access.url());
             System.out.println("  user      " + access.user());
             System.out.println("  password  "
-                    + (first ? access.password() + "   (shown this once)" : "see " + folder.clientFile()));
+                    + (shown ? "see " + folder.clientFile() : access.password() + "   (shown this once)"));
             System.out.println("  slots     " + page.slots());
             System.out.println("  logs      " + folder.serverLog() + ", " + folder.agentLog(Installation.AGENT));
+            if (!shown) {
+                folder.notePasswordShown();
+            }
         }
         return 0;
     }
