@@ -278,6 +278,9 @@ final class DemoCommand implements Callable<Integer> {
             throws InterruptedException, IOException {
         Path place = folder.root().resolve("undisturbed").resolve(row.id());
         await(reference);
+        if (ending) {
+            throw new ConcertinaException(ErrorCode.ENGINE_FAILED, "the demo was interrupted");
+        }
         if (reference.exitValue() != 0) {
             out.println(row.id() + "  the undisturbed run failed, see " + place.resolve("output"));
             return false;
