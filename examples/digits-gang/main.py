@@ -60,6 +60,9 @@ def main():
     print(f"rank {rank}: test accuracy {accuracy:.2f}", flush=True)
     if rank == 0:
         torch.save(model.module.state_dict(), os.path.join(os.environ["RESULT_DIR"], "model", "digits.pth"))
+    # The group must not outlive destroy_process_group inside the model: its last owner then ends gloo's threads while it holds the
+    # interpreter's lock, for which those threads may be waiting.
+    del model
     distributed.destroy_process_group()
 
 
