@@ -14,7 +14,7 @@ BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 CODE = [BENCH, os.path.join(os.path.dirname(BENCH), "examples", "digits")]
 
-# Its documented rendezvous settings, each as short as it can be set: the defaults are 30 s, 5 s and 3.
+# Its rendezvous settings, each as short as it can be set, in its favour: the defaults are 30 s, 5 s and 3.
 SETTINGS = {"last_call_timeout": 1, "keep_alive_interval": 1, "keep_alive_max_attempt": 3}
 
 
