@@ -13,7 +13,7 @@ import torch
 
 from concertina import process
 from concertina.batches import Evaluation, MicroBatches, Samples, StepModel, accuracy_percent
-from concertina.checkpoints import Checkpoints
+from concertina.checkpoints import KEPT, Checkpoints
 from concertina.control import Control
 from concertina.engine import Engine, Trainee, exit_process
 from concertina.files import ModelFiles
@@ -177,7 +177,10 @@ class FabricModel:
         loader = TrainLoader(training, batch_size, samples.steps_per_epoch)
         results = Path(os.environ.get("RESULT_DIR") or ".").resolve()
         checkpoints = Checkpoints(
-            Path(os.environ.get("CHECKPOINT_DIR") or results / "checkpoint"), _seconds("CONCERTINA_CHECKPOINT_SECONDS")
+            Path(os.environ.get("CHECKPOINT_DIR") or results / "checkpoint"),
+            _number("CONCERTINA_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS, "a number of seconds, at least 0"),
+            kept=_count("CONCERTINA_CHECKPOINTS_KEPT", KEPT),
+            hours=_number("CONCERTINA_CHECKPOINT_HOURS", 0.0, "a number of hours, at least 0"),
         )
         files = ModelFiles(results, self.model, self._optimizer, self._sample_inputs(samples, device) if self._onnx else None)
         params = {"optimizer": self._optimizer, "epochs": epochs, "batch_size": batch_size}
@@ -273,15 +276,22 @@ def _whole(name: str, value: Any, least: int) -> int:
     return value.__index__()
 
 
-def _seconds(name: str) -> float:
-    text = os.environ.get(name) or str(CHECKPOINT_SECONDS)
+def _number(name: str, default: float, accepted: str) -> float:
+    text = os.environ.get(name) or str(default)
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = -1.0
-    if not 0.0 <= seconds < float("inf"):
-        raise ValueError(f"{name} is {text!r}; accepted is a number of seconds, at least 0")
-    return seconds
+        number = -1.0
+    if not 0.0 <= number < float("inf"):
+        raise ValueError(f"{name} is {text!r}; accepted is {accepted}")
+    return number
+
+
+def _count(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+        raise ValueError(f"{name} is {text!r}; accepted is a whole number of at least 1")
+    return int(text)
 
 
 def _scaled(function: Callable, epoch: int, most: int) -> int:

@@ -1,7 +1,9 @@
-"""Checkpoints of the whole training state, for when every worker is lost at once."""
+"""Checkpoints of the whole training state, for when every worker is lost at once or the job is stopped for a while."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,35 +13,63 @@ from typing import Any
 from concertina import state
 
 KEPT = 2
+LEAST_SHARE = 100
+WRITER_NICENESS = 10
 
 
 class Checkpoints:
     """Writes a snapshot at a steady interval, in a thread of its own; only rank 0 writes.
 
-    `offer` costs the training thread one copy of the state and never waits: while a write is going on it does nothing.
+    `offer` costs the training thread one copy of the state and never waits: while a write is going on it does nothing. The interval
+    is `interval_seconds`, or 100 times what the last checkpoint cost if that is longer: the copy plus all processor time of the
+    writer, so that checkpoints take less than 1 % even where no core is free. An interval of 0 means one after the other.
+
+    Kept are the newest `kept`, and with `hours` the first of every so many hours. One state is held in memory for the copy.
     """
 
-    def __init__(self, folder: Path, interval_seconds: float, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        folder: Path,
+        interval_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        kept: int = KEPT,
+        hours: float = 0.0,
+    ):
         self.folder = folder
-        self._interval = interval_seconds
+        self._configured = interval_seconds
         self._clock = clock
+        self._kept = kept
+        self._hours = hours
         self._last = clock()
+        self._written = -1
+        self._blocked = 0.0
+        self._spent = 0.0
+        self._room: list = []
         self._writer: threading.Thread | None = None
+
+    @property
+    def interval(self) -> float:
+        """Seconds from the beginning of one checkpoint to that of the next, as far as is known now."""
+        return max(self._configured, LEAST_SHARE * (self._blocked + self._spent)) if self._configured else 0.0
 
     def offer(self, step: int, snapshot: Callable[[], Any]) -> None:
         """Write a checkpoint of this step if one is due; `snapshot` yields the state and is called only then."""
         if not self.due():
             return
         self._last = self._clock()
-        header, tensors = state.pack(snapshot(), copy=True)
-        self._writer = threading.Thread(
-            target=self._write, args=(step, header, tensors), name="concertina-checkpoint", daemon=True
-        )
+        header = self._copy(snapshot)
+        self._writer = threading.Thread(target=self._write, args=(step, header), name="concertina-checkpoint", daemon=True)
         self._writer.start()
+
+    def now(self, step: int, snapshot: Callable[[], Any]) -> None:
+        """Write a checkpoint of this step and wait for it, unless this worker has written it."""
+        self.finish()
+        if self._written != step:
+            self._write(step, self._copy(snapshot))
 
     def due(self) -> bool:
         """Whether `offer` would write now."""
-        return self._clock() - self._last >= self._interval and (self._writer is None or not self._writer.is_alive())
+        return self._clock() - self._last >= self.interval and (self._writer is None or not self._writer.is_alive())
 
     def finish(self) -> None:
         """Wait for a write that is going on."""
@@ -55,14 +85,62 @@ class Checkpoints:
                 print(f"Checkpoint {path.name} is not usable: {error}", flush=True)
         return None
 
-    def _write(self, step: int, header: bytes, tensors: list) -> None:
+    def _copy(self, snapshot: Callable[[], Any]) -> bytes:
+        began = time.perf_counter()
+        header, self._room = state.pack(snapshot(), copy=True, room=self._room)
+        self._blocked = time.perf_counter() - began
+        return header
+
+    def _write(self, step: int, header: bytes) -> None:
+        began = time.thread_time()
+        path = self.folder / f"step-{step:012d}.state"
         try:
+            if threading.current_thread() is self._writer and sys.platform == "linux":
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)
             self.folder.mkdir(parents=True, exist_ok=True)
-            state.write_file(self.folder / f"step-{step:012d}.state", header, tensors)
-            for path in self._present()[KEPT:]:
-                path.unlink(missing_ok=True)
+            self._sweep()
+            state.write_file(path, header, self._room)
+            self._written = step
+            for each in self._superfluous():
+                each.unlink(missing_ok=True)
         except OSError as error:
-            print(f"Checkpoint of step {step} could not be written: {error}", flush=True)
+            print(f"Checkpoint {path} could not be written: {error.strerror or error}; {self._remaining()}", flush=True)
+        self._spent = time.thread_time() - began
+
+    def _remaining(self) -> str:
+        present = self._present()
+        return f"the newest is {present[0].name}, training goes on" if present else "there is none yet, training goes on"
+
+    def _sweep(self) -> None:
+        """Remove what writers left that were killed; a writer's process id ends its file's name."""
+        for path in self.folder.glob(".step-*.state.*"):
+            process = path.suffix[1:]
+            if process.isdigit() and not _runs(int(process)):
+                path.unlink(missing_ok=True)
+
+    def _superfluous(self) -> list[Path]:
+        present = self._present()
+        old = present[self._kept :]
+        if not self._hours:
+            return old
+        seen: set[int] = set()
+        chosen: set[Path] = set()
+        for path in reversed(present):
+            period = int(path.stat().st_mtime // (self._hours * 3600.0))
+            if period not in seen:
+                seen.add(period)
+                chosen.add(path)
+        return [path for path in old if path not in chosen]
 
     def _present(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.state"), reverse=True) if self.folder.is_dir() else []
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

@@ -12,6 +12,7 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from concertina.mesh import Group
 
 MAGIC = b"concertina state 1\n"
 LONGEST_HEADER_BYTES = 1 << 28
+PIECE_BYTES = 1 << 20
 _DTYPES = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
 
 
@@ -73,12 +75,19 @@ def decode(value: Any, tensors: list[torch.Tensor]) -> Any:
     raise DamagedState(f"unknown kind {kind!r} in a state's header")
 
 
-def pack(value: Any, copy: bool) -> tuple[bytes, list[torch.Tensor]]:
-    """Header bytes and the tensors that follow it, in main memory and contiguous; `copy` makes them independent of training."""
+def pack(value: Any, copy: bool, room: Sequence[torch.Tensor] = ()) -> tuple[bytes, list[torch.Tensor]]:
+    """Header bytes and the tensors that follow it, in main memory and contiguous; `copy` makes them independent of training.
+
+    `room`: tensors of an earlier copy that nobody reads any more; those of the same type and shape are filled again.
+    """
     tensors: list[torch.Tensor] = []
     encoded = encode(value, tensors)
     kept = []
-    for tensor in tensors:
+    for position, tensor in enumerate(tensors):
+        free = room[position] if copy and position < len(room) else None
+        if free is not None and free.dtype == tensor.dtype and free.shape == tensor.shape:
+            kept.append(free.copy_(tensor))
+            continue
         there = tensor.to("cpu").contiguous()
         kept.append(there.clone() if copy and there.data_ptr() == tensor.data_ptr() else there)
     layout = [[str(tensor.dtype), list(tensor.shape)] for tensor in kept]
@@ -127,22 +136,38 @@ def receive(group: Group, source: int) -> Any:
 
 
 def write_file(path: Path, header: bytes, tensors: list[torch.Tensor]) -> None:
-    """Write a packed state so that `path` either has all of it or does not change, even when the machine stops."""
+    """Write a packed state so that `path` either has all of it or does not change, even when the machine stops.
+
+    Raises OSError after removing what it had written of it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     digest = hashlib.sha256()
-    with open(temporary, "wb") as file:
-        for piece in (MAGIC, struct.pack("!Q", len(header)), header, *(view(tensor) for tensor in tensors)):
-            digest.update(piece)
-            file.write(piece)
-        file.write(digest.digest())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            for piece in (MAGIC, struct.pack("!Q", len(header)), header, *(view(tensor) for tensor in tensors)):
+                for start in range(0, len(piece), PIECE_BYTES):
+                    part = memoryview(piece)[start : start + PIECE_BYTES]
+                    digest.update(part)
+                    _write(file, part)
+            _write(file, memoryview(digest.digest()))
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _write(file: int, bytes_left: memoryview) -> None:
+    while bytes_left:
+        bytes_left = bytes_left[os.write(file, bytes_left) :]
 
 
 def read_file(path: Path) -> Any:
