@@ -20,6 +20,7 @@ from concertina.files import ModelFiles
 from concertina.membership import Membership
 from concertina.mesh import Listener
 from concertina.reports import Reporter, TrainingLog
+from concertina.sums import chosen
 
 CHECKPOINT_SECONDS = 30.0
 
@@ -108,11 +109,14 @@ class FabricModel:
         scaleup_function: Callable | None = None,
         worker_memory: str | None = None,
         driver_memory: str | None = None,
+        sums: str | None = None,
     ) -> None:
         """Train for `epochs` epochs with `batch_size` samples per logical worker and step; `engines_number` logical workers at most.
 
         Returns in one process only, that of rank 0, after the model was written; the job's other workers end inside this call.
-        Frequencies are in epochs, 0 is never. Raises ValueError for arguments out of range, and whatever the user's functions raise.
+        Frequencies are in epochs, 0 is never. `sums` is "exact" (the same bits on any number of workers) or "float" (faster: adds up in
+        the gradients' own precision, and the bits depend on the workers); by default CONCERTINA_SUMS, else "exact". Raises ValueError
+        for arguments out of range, and whatever the user's functions raise.
         """
         control: Control | None = None
         try:
@@ -127,6 +131,7 @@ class FabricModel:
                 _whole("checkpoint_freq", checkpoint_freq, 0),
                 None if effective_batch_size is None else _whole("effective_batch_size", effective_batch_size, 1),
                 scaleup_function,
+                chosen(sums, os.environ.get("CONCERTINA_SUMS")),
             )
         except Exception as error:
             process.users_lines(error)
@@ -160,6 +165,7 @@ class FabricModel:
         checkpoint_freq: int,
         effective_batch_size: int | None,
         scaleup_function: Callable | None,
+        sums_mode: str,
     ) -> None:
         if engines_number is not None and effective_batch_size is not None:
             raise ValueError(
@@ -206,6 +212,7 @@ class FabricModel:
             device,
             None if scaleup_function is None else lambda epoch, most: _scaled(scaleup_function, epoch, most),
             exit_process,
+            sums_mode,
         )
         if control is not None:
             control.start(membership.obey)

@@ -139,6 +139,7 @@ class Engine:
         device: torch.device,
         wanted_workers: Callable[[int, int], int] | None,
         leave: Callable[[], None],
+        sums_mode: str = "exact",
     ):
         self._trainee = trainee
         self._samples = samples
@@ -157,7 +158,13 @@ class Engine:
         self._wanted_workers = wanted_workers
         self._leave = leave
         self._steps = samples.steps_per_epoch * epochs
-        self._grid = sums.GridSum([each.shape for each in trainee.parameters], logical_workers, device)
+        shapes = [each.shape for each in trainee.parameters]
+        self._sums_mode = sums_mode
+        self._grid: sums.GridSum | sums.FloatSum
+        if sums_mode == "exact":
+            self._grid = sums.GridSum(shapes, logical_workers, device)
+        else:
+            self._grid = sums.FloatSum(shapes, trainee.gradient_dtype, device)
         self._bounds = [sums.FIRST_BOUND] * len(trainee.parameters)
         self._mesh: Mesh | None = None
         self._reduction: Reduction | None = None
@@ -232,7 +239,7 @@ class Engine:
 
     def _enter(self, mesh: Mesh, source: int, receivers: list[int]) -> None:
         self._mesh = mesh
-        self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), self._grid.length)
+        self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), self._grid.length, self._grid.dtype)
         self._hyperparameters_sent = None
         stateless = self.step < 0
         if mesh.rank == source:
@@ -244,6 +251,9 @@ class Engine:
                 state.send(mesh, targets, self._snapshot())
         elif stateless or mesh.rank in receivers:
             content = state.receive(mesh, source)
+            theirs = content.get("sums") if isinstance(content, dict) else None
+            if theirs != self._sums_mode:
+                raise ValueError(f"sums is {self._sums_mode!r} in this worker; accepted is that of rank {source}, {theirs!r}")
             self._membership.apply(lambda: self._adopt(content))
             if stateless:
                 self._pause_began = None
@@ -285,6 +295,7 @@ class Engine:
         return {
             "step": self.step,
             "bounds": self._bounds,
+            "sums": self._sums_mode,
             "tensors": self._trainee.tensors(),
             "optimizer": self._trainee.optimizer.state_dict(),
             "report": None if report is None else list(vars(report).values()),

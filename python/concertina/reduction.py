@@ -1,6 +1,6 @@
 """One step's exchange among the workers of a generation: gradients, losses, votes, bounds.
 
-Algorithm: a direct reduce-scatter (each worker adds up one part of the float64 vector) and an all-gather of the finished means. A
+Algorithm: a direct reduce-scatter (each worker adds up one part of the vector, its own contribution first and then by rank) and an all-gather of the finished means. A
 header of float64 numbers from everybody to everybody rides on the first half; model buffers and a small JSON text from rank 0 ride
 on the second, so a step costs two network rounds whatever travels.
 """
@@ -28,7 +28,7 @@ class Verdict:
 class Reduction:
     """Buffers and parts for one generation; used by the training thread. `sum_up` then, unless a bound was exceeded, `share`."""
 
-    def __init__(self, group: Group, logical_workers: int, tensors: int, length: int):
+    def __init__(self, group: Group, logical_workers: int, tensors: int, length: int, dtype: torch.dtype):
         self.group = group
         self._logical_workers = logical_workers
         self.block = partition.block(logical_workers, group.size, group.rank)
@@ -38,7 +38,8 @@ class Reduction:
         self._headers = torch.zeros(group.size, width, dtype=torch.float64)
         self._header_views = [state.view(row) for row in self._headers]
         mine = self._parts[group.rank]
-        self._received = torch.empty(len(self._others), len(mine), dtype=torch.float64)
+        self._width = torch.empty((), dtype=dtype).element_size()
+        self._received = torch.empty(len(self._others), len(mine), dtype=dtype)
         self._received_views = [state.view(row) for row in self._received]
 
     def sum_up(
@@ -52,7 +53,7 @@ class Reduction:
         maxima: list[float],
         total: torch.Tensor,
     ) -> Verdict:
-        """First half. `losses` and `accuracies` of this worker's logical workers in order, `total` its float64 sum in main memory.
+        """First half. `losses` and `accuracies` of this worker's logical workers in order, `total` its sum in main memory.
 
         Afterwards this worker's part of `total` is the sum over all workers. Raises GroupBroken.
         """
@@ -64,11 +65,11 @@ class Reduction:
         row[_FIRST_FREE + 2 * count :] = maxima
         self._headers[rank] = torch.tensor(row, dtype=torch.float64)
         if self._others:
-            whole = state.view(total)
+            whole, width = state.view(total), self._width
             header = self._header_views[rank]
             self.group.exchange(
                 {
-                    other: [header, whole[8 * self._parts[other].start : 8 * self._parts[other].stop]]
+                    other: [header, whole[width * self._parts[other].start : width * self._parts[other].stop]]
                     for other in self._others
                 },
                 {

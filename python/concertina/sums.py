@@ -24,6 +24,12 @@ FIRST_BOUND = 2.0**10
 LEAST_BOUND = 2.0**-64
 GREATEST_BOUND = 2.0**900
 HEAD_ROOM = 2.0**8
+MODES = ("exact", "float")
+
+# Elements that a core works on at a time: with their float64 copies about a mebibyte.
+STRETCH = 1 << 16
+# Below this, one call for both extremes is faster than two.
+SMALL = 1 << 12
 
 
 def power_of_two_above(value: float) -> float:
@@ -62,45 +68,73 @@ def followed(bounds: list[float], maxima: list[float]) -> list[float]:
 class GridSum:
     """Accumulates gradients of micro-batches in one contiguous float64 vector of P elements.
 
-    Used by one thread. `begin` fixes the bounds of a step, `add` takes one micro-batch, then `total` holds the exact sum of the
+    Used by one thread. `begin` fixes the bounds of a step, `add` takes one micro-batch, then `finish` gives the exact sum of the
     rounded contributions and `maxima` the greatest finite magnitude of each tensor: -1 where no micro-batch produced a gradient.
+
+    In main memory the vector is worked on in stretches that stay in a core's cache: several small tensors, or a piece of a large one.
     """
+
+    dtype = torch.float64
 
     def __init__(self, shapes: list[torch.Size], logical_workers: int, device: torch.device):
         self.sizes = [shape.numel() for shape in shapes]
         self.length = sum(self.sizes)
         self.scale = 0.75 * power_of_two_above(float(max(logical_workers, 4)))
         self.total = torch.zeros(self.length, dtype=torch.float64, device=device)
-        self._work = torch.zeros(self.length, dtype=torch.float64, device=device)
-        self._pieces = list(torch.split(self._work, self.sizes)) if self.sizes else []
-        self._shaped = [piece.view(shape) for piece, shape in zip(self._pieces, shapes)]
         self.maxima = [-1.0] * len(self.sizes)
-        self._constants: list[float] = []
         self._empty = True
+        most = STRETCH if device.type == "cpu" else max(self.length, 1)
+        self._work = torch.zeros(min(most, self.length), dtype=torch.float64, device=device)
+        self._constants = torch.zeros(self.length, dtype=torch.float64, device=device)
+        self._constant_pieces = list(torch.split(self._constants, self.sizes)) if self.sizes else []
+        self._filled = [0.0] * len(self.sizes)
+        self._stretches = []
+        for start, stop, tensors in _stretches(self.sizes, most):
+            places = [[self.total[start:stop], self._work[: stop - start]]]
+            for _, first, last, place in tensors if len(tensors) > 1 else ():
+                places.append([each[place : place + last - first] for each in places[0]])
+            whole = places[1:] or places
+            pieces = [(k, first, last, *views) for (k, first, last, _), views in zip(tensors, whole)]
+            self._stretches.append((*places[0], self._constants[start:stop], pieces))
 
     def begin(self, bounds: list[float]) -> None:
         """Start a step; `bounds` has one power of two per tensor."""
-        self._constants = [self.scale * bound for bound in bounds]
+        for k, bound in enumerate(bounds):
+            if self._filled[k] != bound:
+                self._filled[k] = bound
+                self._constant_pieces[k].fill_(self.scale * bound)
         self.maxima = [-1.0] * len(self.sizes)
         self._empty = True
 
     def add(self, gradients: list[torch.Tensor | None], weight: float) -> None:
         """Add one micro-batch: a gradient (or None) per tensor, times `weight`, which is positive."""
-        for piece, gradient in zip(self._shaped, gradients):
-            if gradient is None:
-                piece.zero_()
-            else:
-                piece.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
-        if weight != 1.0:
-            self._work.mul_(weight)
-        self._note_maxima(gradients)
-        torch._foreach_add_(self._pieces, self._constants)
-        torch._foreach_sub_(self._pieces, self._constants)
-        if self._empty:
-            self.total.copy_(self._work)
-            self._empty = False
-        else:
-            self.total.add_(self._work)
+        flat = [None if each is None else _flat(each, weight) for each in gradients]
+        extremes: list[torch.Tensor] = []
+        seen: list[int] = []
+        for total, work, constants, pieces in self._stretches:
+            target = total if self._empty else work
+            silent = True
+            for k, first, last, in_total, in_work in pieces:
+                place = in_total if self._empty else in_work
+                gradient = flat[k]
+                if gradient is None:
+                    place.zero_()
+                    continue
+                silent = False
+                piece = gradient if last - first == self.sizes[k] else gradient[first:last]
+                seen.append(k)
+                extremes += piece.aminmax() if last - first < SMALL else (piece.amin(), piece.amax())
+                place.copy_(piece)
+            if silent:
+                continue
+            if weight != 1.0:
+                target.mul_(weight)
+            constant = constants if len(pieces) > 1 else self.scale * self._filled[pieces[0][0]]
+            target.add_(constant).sub_(constant)
+            if not self._empty:
+                total.add_(target)
+        self._empty = False
+        self._note_maxima(flat, weight, seen, torch.stack(extremes).tolist() if extremes else [])
 
     def finish(self) -> torch.Tensor:
         """The sum over all micro-batches added since `begin`: float64, P elements, on the device."""
@@ -109,28 +143,110 @@ class GridSum:
             self._empty = False
         return self.total
 
-    def _note_maxima(self, gradients: list[torch.Tensor | None]) -> None:
-        extremes = [value for piece in self._pieces if piece.numel() for value in torch.aminmax(piece)]
-        values = torch.stack(extremes).tolist() if extremes else []
-        position = 0
-        for k, piece in enumerate(self._pieces):
-            if not piece.numel():
-                continue
-            maximum = max(-values[position], values[position + 1])
-            position += 2
-            if gradients[k] is None:
-                continue
+    def _note_maxima(
+        self, flat: list[torch.Tensor | None], weight: float, seen: list[int], extremes: list[float]
+    ) -> None:
+        wild = set()
+        for position, k in enumerate(seen):
+            maximum = max(-extremes[2 * position], extremes[2 * position + 1]) * weight
             if not maximum <= GREATEST_BOUND:
-                piece.copy_(torch.where(piece.abs() > GREATEST_BOUND, piece * math.inf, piece))
-                maximum = float(torch.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0).abs().max())
-            elif maximum == 0.0:
-                maximum = 0.0
-            if maximum > self.maxima[k]:
-                self.maxima[k] = maximum
+                wild.add(k)
+            elif maximum > self.maxima[k]:
+                self.maxima[k] = maximum if maximum else 0.0
+        for k in wild:
+            finite = torch.nan_to_num(flat[k].to(torch.float64), nan=0.0, posinf=0.0, neginf=0.0)
+            self.maxima[k] = max(self.maxima[k], float(finite.abs().max()) * weight)
+
+
+class FloatSum:
+    """Accumulates gradients of micro-batches as plain data-parallel training does, in one vector of P elements of `dtype`.
+
+    Takes `GridSum`'s place. Nothing can overflow a bound: `maxima` is 0 for tensors with a gradient and -1 for those without.
+    """
+
+    def __init__(self, shapes: list[torch.Size], dtype: torch.dtype, device: torch.device):
+        self.dtype = dtype
+        self.length = sum(shape.numel() for shape in shapes)
+        self.total = torch.zeros(self.length, dtype=dtype, device=device)
+        pieces = torch.split(self.total, [shape.numel() for shape in shapes]) if shapes else ()
+        self._pieces = [piece.view(shape) for piece, shape in zip(pieces, shapes)]
+        self.maxima = [-1.0] * len(self._pieces)
+        self._empty = True
+
+    def begin(self, bounds: list[float]) -> None:
+        self.maxima = [-1.0] * len(self._pieces)
+        self._empty = True
+
+    def add(self, gradients: list[torch.Tensor | None], weight: float) -> None:
+        """Add one micro-batch: a gradient (or None) per tensor, times `weight`, which is positive."""
+        for k, (piece, gradient) in enumerate(zip(self._pieces, gradients)):
+            if gradient is not None:
+                self.maxima[k] = 0.0
+                gradient = gradient.to_dense() if gradient.is_sparse else gradient
+                if self._empty:
+                    piece.copy_(gradient)
+                    if weight != 1.0:
+                        piece.mul_(weight)
+                else:
+                    piece.add_(gradient, alpha=weight)
+            elif self._empty:
+                piece.zero_()
+        self._empty = False
+
+    def finish(self) -> torch.Tensor:
+        """The sum over all micro-batches added since `begin`: `dtype`, P elements, on the device."""
+        if self._empty:
+            self.total.zero_()
+            self._empty = False
+        return self.total
+
+
+def chosen(value: str | None, inherited: str | None) -> str:
+    """How a job adds up its gradients: the script's word, else the environment's, else exact. Raises ValueError."""
+    name, text = ("sums", value) if value is not None else ("CONCERTINA_SUMS", inherited or MODES[0])
+    if text not in MODES:
+        raise ValueError(f"{name} is {text!r}; accepted are {' and '.join(MODES)}")
+    return text
 
 
 def mean_into(total: torch.Tensor, divisor: float, target: torch.Tensor) -> None:
-    """Write total / divisor into `target` (same length, its own dtype) with a single rounding; every NaN becomes the same NaN."""
-    total.div_(divisor)
-    target.copy_(total)
-    torch.nan_to_num(target, nan=math.nan, posinf=math.inf, neginf=-math.inf, out=target)
+    """Write total / divisor into `target` (same length, its own dtype) with a single rounding; every NaN becomes the same NaN.
+
+    `total` is used up.
+    """
+    exact_inverse = math.frexp(divisor)[0] == 0.5
+    for piece, place in zip(torch.split(total, STRETCH), torch.split(target, STRETCH)):
+        if exact_inverse:
+            if divisor != 1.0:
+                piece.mul_(1.0 / divisor)
+        else:
+            piece.div_(divisor)
+        place.copy_(piece)
+        torch.nan_to_num(place, nan=math.nan, posinf=math.inf, neginf=-math.inf, out=place)
+
+
+def _flat(gradient: torch.Tensor, weight: float) -> torch.Tensor:
+    """The gradient's elements in row-major order; those that count as infinite are infinite."""
+    gradient = (gradient.to_dense() if gradient.is_sparse else gradient).detach().reshape(-1)
+    if gradient.dtype == torch.float64 and gradient.numel():
+        beyond = (gradient * weight).abs() > GREATEST_BOUND
+        if bool(beyond.any()):
+            gradient = torch.where(beyond, gradient * math.inf, gradient)
+    return gradient
+
+
+def _stretches(sizes: list[int], most: int) -> list[tuple[int, int, list[tuple[int, int, int, int]]]]:
+    """Cut the vector: (start, stop, tensors), each tensor as (k, first and last element of it, where they begin in the stretch)."""
+    stretches: list[tuple[int, int, list[tuple[int, int, int, int]]]] = []
+    position = 0
+    for k, size in enumerate(sizes):
+        previous = stretches[-1] if stretches else None
+        if size and previous is not None and position + size - previous[0] <= most:
+            previous[2].append((k, 0, size, position - previous[0]))
+            stretches[-1] = (previous[0], position + size, previous[2])
+        else:
+            for first in range(0, size, most):
+                last = min(first + most, size)
+                stretches.append((position + first, position + last, [(k, first, last, 0)]))
+        position += size
+    return stretches

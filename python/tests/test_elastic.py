@@ -102,6 +102,35 @@ def test_growing_and_shrinking_changes_nothing_and_repeats_nothing(job, undistur
     assert all(worker.code == 0 for worker in running.workers.values())
 
 
+@pytest.mark.parametrize("model,optimizer", [("mlp", "adam"), ("cnn", "sgd")])
+def test_plain_sums_repeat_for_a_number_of_workers_and_stay_near_the_exact_ones(job, undisturbed, model, optimizer):
+    options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer}
+    runs = []
+    for number in range(2):
+        running = job(f"job{number}", CONCERTINA_SUMS="float", **options)
+        running.grow_to(3)
+        runs.append((finished(running), curve(running)))
+        assert assert_each_sample_once(running) == 0
+    assert runs[0] == runs[1]
+    exact = undisturbed(**options)[1]
+    first, wanted = float.fromhex(runs[0][1][2][1]), float.fromhex(exact[2][1])
+    assert runs[0][1][1] == exact[1] and first == pytest.approx(wanted, rel=1e-5)
+
+
+def test_plain_sums_survive_growth_shrinking_and_death(job, undisturbed):
+    running = job(CONCERTINA_SUMS="float", TEST_EPOCHS="8", CONCERTINA_FAIL_AT="2:40", TEST_OPTIMIZER="sgd", TEST_MODEL="cnn")
+    running.gate(3)
+    running.grow_to(1)
+    for workers in (4, 2, 3):
+        running.resize(workers)
+    running.gate(1000)
+    finished(running)
+    assert assert_each_sample_once(running, epochs=8) <= 4
+    exact = undisturbed(TEST_EPOCHS="8", TEST_OPTIMIZER="sgd", TEST_MODEL="cnn")[1]
+    for step, (_, loss, _) in curve(running).items():
+        assert float.fromhex(loss) == pytest.approx(float.fromhex(exact[step][1]), rel=1e-2, abs=1e-3)
+
+
 def test_rank_zero_may_leave(job, undisturbed):
     running = job()
     running.gate(10)

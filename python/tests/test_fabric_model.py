@@ -41,6 +41,13 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_the_environment_chooses_the_sums_unless_the_script_does(monkeypatch):
+    monkeypatch.setenv("CONCERTINA_SUMS", "quick")
+    with pytest.raises(ValueError, match=re.escape("CONCERTINA_SUMS is 'quick'; accepted are exact and float")):
+        fabric().train(1, 8)
+    fabric().train(1, 8, sums="float")
+
+
 @pytest.mark.parametrize(
     "arguments,message",
     [
@@ -56,6 +63,8 @@ def place(tmp_path, monkeypatch):
         ({"num_dataloader_threads": -2}, "num_dataloader_threads is -2; accepted"),
         ({"engines_number": 2, "effective_batch_size": 64}, "engines_number is 2 and effective_batch_size is 64; accepted"),
         ({"effective_batch_size": 0}, "effective_batch_size is 0; accepted"),
+        ({"sums": "fast"}, "sums is 'fast'; accepted are exact and float"),
+        ({"sums": 1}, "sums is 1; accepted are exact and float"),
         ({"scaleup_function": 3}, "scaleup_function is a int; accepted is a function"),
     ],
 )

@@ -144,6 +144,26 @@ def test_gradients_beyond_the_bound_are_computed_again_and_sum_alike(job, undist
     assert assert_each_sample_once(running, epochs=2) == 4
 
 
+def test_plain_sums_compute_no_step_twice_for_a_spike(job):
+    running = job(CONCERTINA_SUMS="float", TEST_SPIKE="1e7", TEST_OPTIMIZER="sgd", TEST_EPOCHS="2", TEST_MODEL="cnn")
+    running.grow_to(3)
+    finished(running)
+    assert assert_each_sample_once(running, epochs=2) == 0
+
+
+def test_workers_that_do_not_agree_on_the_sums_fail_the_job_with_a_line_that_says_so(job):
+    running = job()
+    running.gate(6)
+    running.grow_to(1)
+    running.run(lambda: running.step() >= 3)
+    (newcomer,) = running.start(CONCERTINA_SUMS="float")
+    running.run(lambda: running.workers[newcomer].address is not None)
+    running.want(running.desired + [newcomer])
+    running.gate(1000)
+    running.run(lambda: running.failed is not None)
+    assert running.failed["error"] == "ValueError: sums is 'float' in this worker; accepted is that of rank 0, 'exact'"
+
+
 def test_a_stopped_worker_is_told_apart_from_a_slow_one_by_the_server_alone(job, undisturbed):  # noqa: F811
     running = job()
     running.gate(10)

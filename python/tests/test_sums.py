@@ -74,6 +74,111 @@ def test_the_mean_is_as_close_as_float32_can_say_for_elements_near_the_maximum(s
         position += shape.numel()
 
 
+def plain_grid_sum(shapes, batches, weights, bounds, logical_workers):
+    """The definition, tensor by tensor: round each contribution to its grid, add up."""
+    totals = []
+    for k, shape in enumerate(shapes):
+        constant = 0.75 * sums.power_of_two_above(float(max(logical_workers, 4))) * bounds[k]
+        total = torch.zeros(shape, dtype=torch.float64)
+        for batch, weight in zip(batches, weights):
+            if batch[k] is not None:
+                x = batch[k].to(torch.float64) * weight
+                x = torch.where(x.abs() > sums.GREATEST_BOUND, x * math.inf, x)
+                total += (x + constant) - constant
+        totals.append(total.reshape(-1))
+    return torch.cat(totals)
+
+
+def plain_maximum(batches, weights, k):
+    greatest = -1.0
+    for batch, weight in zip(batches, weights):
+        if batch[k] is not None:
+            sizes = [abs(x * weight) for x in batch[k].reshape(-1).tolist()]
+            greatest = max([greatest, 0.0, *(x for x in sizes if x <= sums.GREATEST_BOUND)])
+    return greatest
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_stretches_give_the_bits_of_the_definition(seed, monkeypatch):
+    chance = random.Random(seed)
+    monkeypatch.setattr(sums, "STRETCH", chance.choice([8, 50, 300, 1 << 16]))
+    monkeypatch.setattr(sums, "SMALL", chance.choice([1, 20, 1000]))
+    generator = torch.Generator().manual_seed(seed)
+    dtype = chance.choice([torch.float32, torch.float32, torch.float16, torch.bfloat16, torch.float64])
+    shapes = [torch.Size(chance.choice([(), (1,), (3, 5), (17,), (40, 11), (2, 3, 4, 5), (301,)])) for _ in range(chance.randrange(1, 9))]
+    count = chance.choice([1, 2, 3, 5, 7, 12])
+    specials = [math.nan, math.inf, -math.inf, 0.0, -0.0, torch.finfo(dtype).max, torch.finfo(dtype).tiny / 4]
+    specials += [-1e300] if dtype == torch.float64 else []
+    batches = []
+    for _ in range(count):
+        batch = []
+        for shape in shapes:
+            x = torch.randn(shape, generator=generator) * 2.0 ** torch.randint(-40, 40, shape, generator=generator)
+            x = x.to(dtype).contiguous()
+            for _ in range(chance.choice([0, 0, 1, 2])):
+                x.view(-1)[chance.randrange(x.numel())] = chance.choice(specials)
+            if x.ndim == 2 and chance.random() < 0.5:
+                x = x.t().contiguous().t()
+            batch.append(None if chance.random() < 0.15 else x)
+        batches.append(batch)
+    weights = [chance.choice([1.0, 1.0, 0.5, 1 / 3]) for _ in range(count)]
+    maxima = [plain_maximum(batches, weights, k) for k in range(len(shapes))]
+    bounds = [sums.wanted_bound(each) if each > 0 else 2.0**10 for each in maxima]
+    grid = sums.GridSum(shapes, count, torch.device("cpu"))
+    for offset in (1.0, 2.0):
+        used = [bound * offset for bound in bounds]
+        wanted = plain_grid_sum(shapes, batches, weights, used, count)
+        grid.begin(used)
+        for batch, weight in zip(batches, weights):
+            grid.add(batch, weight)
+        assert grid.maxima == maxima
+        got = grid.finish()
+        same = (got.view(torch.int64) == wanted.view(torch.int64)) | (got.isnan() & wanted.isnan())
+        assert bool(same.all()), f"seed {seed}"
+        for divisor in (1.0, 4.0, 3.0, 2.5):
+            mean = torch.empty(grid.length, dtype=dtype)
+            sums.mean_into(got.clone(), divisor, mean)
+            plain = torch.nan_to_num((wanted / divisor).to(dtype), nan=math.nan, posinf=math.inf, neginf=-math.inf)
+            assert torch.equal(mean.view(torch.uint8), plain.view(torch.uint8))
+
+
+def test_nothing_added_is_zero_also_after_another_step():
+    for grid in (
+        sums.GridSum(SHAPES, 4, torch.device("cpu")),
+        sums.FloatSum(SHAPES, torch.float32, torch.device("cpu")),
+    ):
+        grid.begin([16.0] * len(SHAPES))
+        grid.add(gradients(1, spread=0.0), 1.0)
+        grid.begin([16.0] * len(SHAPES))
+        assert not grid.finish().any() and grid.maxima == [-1.0] * len(SHAPES)
+        grid.begin([16.0] * len(SHAPES))
+        grid.add([None] * len(SHAPES), 1.0)
+        assert not grid.finish().any() and grid.maxima == [-1.0] * len(SHAPES)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_plain_sums_are_those_of_torch(dtype):
+    batches = [gradients(number, spread=2.0, dtype=dtype) for number in range(3)]
+    batches[1][2] = None
+    batches[2][0][0, 0] = math.inf
+    batches[2][1][3] = math.nan
+    plain = sums.FloatSum(SHAPES, dtype, torch.device("cpu"))
+    for _ in range(2):
+        plain.begin([1.0] * len(SHAPES))
+        for batch, weight in zip(batches, (1.0, 0.5, 1.0)):
+            plain.add(batch, weight)
+        wanted = [batches[0][k].clone() for k in range(len(SHAPES))]
+        for k, total in enumerate(wanted):
+            for batch, weight in zip(batches[1:], (0.5, 1.0)):
+                if batch[k] is not None:
+                    total.add_(batch[k], alpha=weight)
+        flat = torch.cat([each.reshape(-1) for each in wanted])
+        assert plain.finish().dtype == dtype and torch.equal(torch.nan_to_num(plain.finish()), torch.nan_to_num(flat))
+        assert bool(plain.finish().isnan().any()) and plain.maxima == [0.0] * len(SHAPES)
+        assert not sums.overflowing([1.0] * len(SHAPES), plain.maxima)
+        assert sums.followed([1.0] * len(SHAPES), plain.maxima) == [1.0] * len(SHAPES)
+
+
 def test_the_contribution_at_the_bound_itself_still_sums_exactly():
     grid = sums.GridSum([torch.Size([2])], 4, torch.device("cpu"))
     grid.begin([1.0])
