@@ -40,13 +40,16 @@ class Platform:
 
     def __enter__(self):
         self.command("up", "--data", self.folder, "--config", self._configuration, "--slots", str(self._slots))
+        self._log_on()
+        return self
+
+    def _log_on(self):
         self._tls = ssl.create_default_context(cafile=os.path.join(self.folder, "server", "tls", "certificate.pem"))
         with open(os.path.join(self.folder, "run", "client.yaml"), encoding="utf-8") as file:
             entries = dict(line.strip().split(": ", 1) for line in file if ": " in line)
         who = ":".join(entries[key].strip("\"'") for key in ("user", "password"))
         basic = {"Authorization": "Basic " + base64.b64encode(who.encode()).decode()}
         self._token = json.loads(self._call("GET", "/auth/v1/logon", basic))["accessToken"]
-        return self
 
     def __exit__(self, *exception):
         self.command("down", "--data", self.folder)

@@ -1,6 +1,7 @@
 """How every benchmark ends: a table for people, a file of raw results, and last one line of JSON."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -26,6 +27,13 @@ def table(headings, rows):
 def spread(values):
     """Median, least and greatest of some numbers, rounded to tenths."""
     return {"median": round(statistics.median(values), 1), "least": round(min(values), 1), "greatest": round(max(values), 1)}
+
+
+def quantiles(values):
+    """Median, 99th percentile (nearest rank), greatest, and how many there were."""
+    ordered = sorted(values)
+    rank = math.ceil(0.99 * len(ordered)) - 1
+    return {"p50": round(statistics.median(ordered), 1), "p99": round(ordered[rank], 1), "greatest": round(ordered[-1], 1), "count": len(ordered)}
 
 
 def versions(*packages):

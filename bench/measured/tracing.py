@@ -23,13 +23,23 @@ class Trace:
         self._file.write(json.dumps({"at": time.monotonic(), "step": step}) + "\n")
 
 
+# Whole lines that were read already, so that a long trace is read once: folder and name to (bytes read, records).
+_known = {}
+
+
 def read(folder):
-    """All lines of all processes below a folder, as (at, step, process id), oldest first."""
+    """All whole lines of all processes below a folder, as (at, step, process id), oldest first."""
     lines = []
     for name in os.listdir(folder):
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
-            for line in file:
-                if line.endswith("\n"):
-                    entry = json.loads(line)
-                    lines.append((entry["at"], entry["step"], int(name.split(".")[0])))
+        path = os.path.join(folder, name)
+        offset, records = _known.get(path, (0, []))
+        with open(path, "rb") as file:
+            file.seek(offset)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            entry = json.loads(line)
+            records.append((entry["at"], entry["step"], int(name.split(".")[0])))
+        _known[path] = (offset + len(whole), records)
+        lines += records
     return sorted(lines)

@@ -1,0 +1,95 @@
+"""A platform whose server and agents are processes of the benchmark, so that each can be killed and started again."""
+
+import glob
+import json
+import os
+import signal
+import subprocess
+import time
+
+from measured.platform import HOME, Platform
+
+LIMIT_SECONDS = 90
+
+
+class Cluster(Platform):
+    """A server and agents of two slots each, started with the commands that production starts. Not thread-safe.
+
+    :param agents: how many
+    """
+
+    def __init__(self, folder, agents, slots=2):
+        super().__init__(folder, slots)
+        self.names = [f"node{number + 1}" for number in range(agents)]
+        self._folder = folder
+        self._processes = {}
+
+    def __enter__(self):
+        self.start_server()
+        for name in self.names:
+            self.start_agent(name)
+        self.await_agents()
+        return self
+
+    def __exit__(self, *exception):
+        # An agent that ends in an orderly way takes its workers along, so agents go first.
+        for name in [*self.names, "server"]:
+            process = self._processes.get(name)
+            if process is not None:
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def start_server(self):
+        self._start("server", "160m", "concertina.server.Main", "serve", "--detached", "--data", self.folder, "--config", self._configuration)
+        limit = time.monotonic() + LIMIT_SECONDS
+        while True:
+            try:
+                if self._token is None:
+                    self._log_on()
+                self.connected()
+                return
+            except (OSError, ValueError, KeyError) as error:
+                if self._processes["server"].poll() is not None or time.monotonic() > limit:
+                    raise RuntimeError(f"the server did not start ({error}): see {self._folder}/server.log") from error
+                time.sleep(0.03)
+
+    def start_agent(self, name):
+        """Starts an agent and does not wait for it."""
+        server = os.path.join(self.folder, "server")
+        self._start(
+            name, "96m", "concertina.agent.AgentMain", "--server", self._address, "--server-certificate", f"{server}/tls/certificate.pem",
+            "--token-file", f"{server}/agent-token", "--name", name, "--slots", str(self._slots), "--data", f"{self.folder}/agents/{name}",
+            "--python", os.environ["CONCERTINA_PYTHON"], "--home", HOME, "--data-folder", f"{self.folder}/data",
+            "--shared-folder", f"{self.folder}/shared",
+        )  # fmt: skip
+
+    def await_agents(self):
+        """Waits until every agent has joined."""
+        limit = time.monotonic() + LIMIT_SECONDS
+        while not set(self.names) <= self.connected():
+            dead = [name for name, process in self._processes.items() if process.poll() is not None]
+            if dead or time.monotonic() > limit:
+                raise RuntimeError(f"connected are {sorted(self.connected())}, ended {dead}: see the logs in {self._folder}")
+            time.sleep(0.05)
+
+    def connected(self):
+        """Names of the agents that the server hears from."""
+        return {each["agent"] for each in json.loads(self._call("GET", "/concertina/v1/cluster"))["agents"] if each["connected"]}
+
+    def kill(self, name):
+        """KILL for the server or an agent."""
+        process = self._processes[name]
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _start(self, name, heap, main, *arguments):
+        jars = sorted(glob.glob(os.path.join(os.path.realpath(os.path.join(HOME, ".concertina", "build", "current")), "*.jar")))
+        java = os.path.join(os.environ["JAVA_HOME"], "bin", "java")
+        command = [java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{heap}", "--enable-native-access=ALL-UNNAMED"]
+        command += ["-cp", os.pathsep.join(jars), main, *arguments]
+        with open(os.path.join(self._folder, f"{name}.log"), "a", encoding="utf-8") as log:
+            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, "CONCERTINA_HOME": HOME})

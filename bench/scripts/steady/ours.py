@@ -1,0 +1,37 @@
+"""What Concertina runs in the steady-state benchmark."""
+
+import argparse
+
+import torch
+from torch.nn import functional as F
+
+from fabric_model import FabricModel
+from models import BATCH, data, made
+from tracing import Trace
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", required=True)
+parser.add_argument("--steps", type=int, required=True)
+parser.add_argument("--workers", type=int, required=True)
+parser.add_argument("--trace", required=True, help="folder")
+arguments = parser.parse_args()
+
+
+class TracedSGD(torch.optim.SGD):
+    """Records when each of this process's steps was completed."""
+
+    done = 0
+
+    def step(self, closure=None):
+        result = super().step(closure)
+        self.done += 1
+        trace.completed(self.done)
+        return result
+
+
+trace = Trace(arguments.trace)
+model = made(arguments.model)
+optimizer = TracedSGD(model.parameters(), lr=0.01, momentum=0.9)
+samples = arguments.steps * arguments.workers * BATCH
+fabric = FabricModel(model, lambda: (data(arguments.model, samples), data(arguments.model, BATCH)), F.cross_entropy, optimizer)
+fabric.train(1, BATCH, arguments.workers, validation_freq=0, checkpoint_freq=0)
