@@ -5,6 +5,8 @@ chaos   seeded schedules of growth, shrink and KILL of workers, agents and the s
 pause   a job goes between one and four workers, then loses workers to KILL: how long no step is completed, beside torchrun's elastic
         launcher with the shortest settings it documents and a checkpoint after every step
 steady  a step at a size that does not change, beside DistributedDataParallel over gloo, and beside a plain loop with one worker
+
+Times mean something on an otherwise idle machine only: the load average before each part stands among the figures.
 """
 
 import argparse
@@ -40,15 +42,17 @@ def main():
 
     # As Ctrl-C does: server, agents and workers are taken down.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    figures, peers, raw = {}, {}, {}
+    figures, peers, raw, loads = {}, {}, {}, {}
     with tempfile.TemporaryDirectory(prefix="concertina-bench-") as scratch:
         folder = os.path.abspath(arguments.keep) if arguments.keep else scratch
         if "chaos" in parts:
+            loads["before chaos"] = os.getloadavg()[0]
             figures["chaos"], raw["chaos"] = chaos.measure(folder, arguments.schedules, arguments.first_seed, arguments.chaos_seconds)
             rows = [[name, value] for name, value in figures["chaos"].items() if name not in ("events", "models", "pause_ms")]
             rows += [[f"event: {kind}", count] for kind, count in sorted(figures["chaos"]["events"].items())]
             report.table(["chaos", ""], rows)
         if "pause" in parts:
+            loads["before pause"] = os.getloadavg()[0]
             measured, reported = pauses.ours(folder, arguments.rescales, arguments.kills)
             sides = {"concertina": measured}
             if arguments.peer_repetitions:
@@ -66,9 +70,11 @@ def main():
                     rows.append([side, event, *(each[key] for key in ("p50", "p99", "greatest", "count")), each.get("repeated_steps", "")])
             report.table(["pause, ms", "event", "p50", "p99", "greatest", "count", "steps repeated"], rows)
         if "steady" in parts:
+            loads["before steady"] = os.getloadavg()[0]
             figures["steady"], raw["steady"] = steady.measure(folder, arguments.blocks, arguments.steps)
             rows = [[name, *each.values()] for name, each in figures["steady"].items()]
-            report.table(["steady state", "parameters", "step ms", "torch step ms", "ratio", "against"], rows)
+            report.table(["steady state", "parameters", "exact ms", "float ms", "torch ms", "exact ratio", "float ratio", "against"], rows)
+    figures["load_average"] = loads
     name = "elastic" if parts == PARTS else "elastic-" + "-".join(sorted(parts))
     report.finish(name, figures, peers, report.versions("torch"), raw)
     return 1 if figures.get("chaos", {}).get("failed_seeds") else 0

@@ -14,6 +14,7 @@ import time
 from measured import report, tracing
 from measured.platform import BENCH, Platform
 
+SIDES = ("exact", "float", "torch")
 MODELS = ("cnn", "transformer")
 WARM_STEPS = 8
 LIMIT_SECONDS = 180
@@ -71,7 +72,7 @@ def step_ms(trace, steps, workers):
 
 
 def measure(folder, blocks, steps):
-    """Returns (figures, raw): for each model and number of workers our step, PyTorch's, and the ratio of throughputs."""
+    """Returns (figures, raw): for each model and number of workers our steps with exact and with float sums, PyTorch's, and the ratios of throughputs."""
     code = os.path.join(folder, "steady", "code")
     os.makedirs(code)
     for name, path in files().items():
@@ -84,23 +85,25 @@ def measure(folder, blocks, steps):
         for workers in (2, 1):
             for model in MODELS:
                 name = f"{model}, {workers} workers" if workers > 1 else f"{model}, 1 worker"
-                taken = {"ours": [], "torch": []}
+                taken = {side: [] for side in SIDES}
                 for block in range(blocks):
-                    for side in ("ours", "torch") if block % 2 == 0 else ("torch", "ours"):
+                    for side in SIDES if block % 2 == 0 else SIDES[::-1]:
                         trace = os.path.join(folder, "steady", f"{model}-{workers}-{side}-{block}")
                         arguments = f"--model {model} --steps {steps} --workers {workers} --trace {trace}"
-                        if side == "ours":
-                            ours(platform, arguments, workers)
-                        else:
+                        if side == "torch":
                             torch_alone(code, arguments, workers)
+                        else:
+                            ours(platform, f"{arguments} --sums {side}", workers)
                         taken[side].append(step_ms(trace, steps, workers))
                         report.progress(f"steady: {name}, block {block + 1}, {side}: {taken[side][-1]:.1f} ms")
-                mine, theirs = statistics.median(taken["ours"]), statistics.median(taken["torch"])
+                exact, plain, theirs = (statistics.median(taken[side]) for side in SIDES)
                 figures[name] = {
                     "parameters": sum(each.numel() for each in made(model).parameters()),
-                    "step_ms": round(mine, 1),
+                    "exact_step_ms": round(exact, 1),
+                    "float_step_ms": round(plain, 1),
                     "torch_step_ms": round(theirs, 1),
-                    "throughput_ratio": round(theirs / mine, 3),
+                    "exact_throughput_ratio": round(theirs / exact, 3),
+                    "float_throughput_ratio": round(theirs / plain, 3),
                     "against": "DistributedDataParallel, gloo" if workers > 1 else "plain loop",
                 }
                 raw[name] = taken

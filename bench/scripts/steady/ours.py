@@ -13,6 +13,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--model", required=True)
 parser.add_argument("--steps", type=int, required=True)
 parser.add_argument("--workers", type=int, required=True)
+parser.add_argument("--sums", choices=("exact", "float"), required=True)
 parser.add_argument("--trace", required=True, help="folder")
 arguments = parser.parse_args()
 
@@ -34,4 +35,4 @@ model = made(arguments.model)
 optimizer = TracedSGD(model.parameters(), lr=0.01, momentum=0.9)
 samples = arguments.steps * arguments.workers * BATCH
 fabric = FabricModel(model, lambda: (data(arguments.model, samples), data(arguments.model, BATCH)), F.cross_entropy, optimizer)
-fabric.train(1, BATCH, arguments.workers, validation_freq=0, checkpoint_freq=0)
+fabric.train(1, BATCH, arguments.workers, validation_freq=0, checkpoint_freq=0, sums=arguments.sums)
