@@ -1,4 +1,4 @@
-"""`FabricModel`: hands a PyTorch model to Concertina, which trains it on however many workers the job holds at the moment."""
+"""`FabricModel`: hands a PyTorch or Keras model to Concertina, which trains it on however many workers the job holds at the moment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from concertina import process
+from concertina import partition, process
 from concertina.batches import Evaluation, MicroBatches, Samples, StepModel, accuracy_percent
 from concertina.checkpoints import KEPT, Checkpoints
 from concertina.control import Control
@@ -30,11 +30,27 @@ _trained = False
 process.prepare_process()
 
 
+def _keras_backend() -> Any:
+    """The Keras side of the runtime, which imports TensorFlow: only for those who use it."""
+    from concertina import keras_backend
+
+    keras_backend.prepare()
+    return keras_backend
+
+
+# A script that imports TensorFlow first has imported it before its model draws its first weights.
+if os.environ.get("FABRIC_BACKEND") in ("tensorflow", "keras") or os.environ.get("FRAME_WORK") == "edtTensorflow":
+    _keras_backend()
+elif "tensorflow" in sys.modules and os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    _keras_backend()
+
+
 class FabricModel:
     """A model, its data, loss and optimizer, ready to be trained elastically.
 
     `datasets_function` takes no argument and returns (training set, test set), both with `__len__` and `__getitem__`. `loss_function`
-    is called as loss_function(outputs, labels) and averages over the batch. Optional: `metrics` (a function (outputs, labels) →
+    is called as loss_function(outputs, labels) and averages over the batch. For a Keras model (Keras 3 on TensorFlow) data sets, loss
+    and optimizer are Keras', see docs/keras.md. Optional: `metrics` (a function (outputs, labels) →
     accuracy in percent, or "accuracy"), loggers and callbacks (see `callbacks`), `fn_step_train(model, data, eva, train_loader,
     fn_args)` → (accuracy in percent, loss) which runs backward itself, `fn_test(model, test_iter, fn_args)` → loss or (loss, accuracy),
     `fn_batch_collate(samples)` → batch. Raises ValueError, naming the argument, for anything else.
@@ -42,10 +58,10 @@ class FabricModel:
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: Any,
         datasets_function: Callable,
-        loss_function: Callable,
-        optimizer: torch.optim.Optimizer,
+        loss_function: Any,
+        optimizer: Any,
         metrics: Any = None,
         driver_logger: Any = None,
         worker_logger: Any = None,
@@ -63,35 +79,49 @@ class FabricModel:
         if unknown:
             accepted = ", ".join(list(inspect.signature(FabricModel.__init__).parameters)[1:-1])
             raise ValueError(f"FabricModel has no argument {sorted(unknown)[0]!r}; accepted are {accepted}")
-        if not isinstance(model, torch.nn.Module):
-            raise ValueError(f"model is a {type(model).__name__}; accepted is a torch.nn.Module")
+        backend = _backend(model)
         _require_callable("datasets_function", datasets_function)
-        _require_callable("loss_function", loss_function)
-        if not isinstance(optimizer, torch.optim.Optimizer):
-            raise ValueError(f"optimizer is a {type(optimizer).__name__}; accepted is a torch.optim.Optimizer")
-        if isinstance(optimizer, torch.optim.LBFGS):
-            raise ValueError("optimizer is LBFGS; accepted are optimizers whose step needs no closure")
         for name, value in (("fn_step_train", fn_step_train), ("fn_test", fn_test), ("fn_batch_collate", fn_batch_collate)):
             if value is not None:
                 _require_callable(name, value)
-        if keras_custom_objects:
-            raise ValueError("keras_custom_objects is for Keras models; accepted with a torch.nn.Module is None")
+        self._onnx = bool(enable_onnx or save_to_onnx)
+        self._keras = backend != "pytorch"
+        if self._keras:
+            keras_backend = _keras_backend()
+            for name, value in (
+                ("fn_step_train", fn_step_train),
+                ("fn_batch_collate", fn_batch_collate),
+                ("enable_onnx", self._onnx or None),
+            ):
+                if value is not None:
+                    raise ValueError(f"{name} is for PyTorch models; accepted with a Keras model is none")
+            keras_backend.register(keras_custom_objects)
+            loss_function = keras_backend.checked_loss(loss_function)
+            optimizer = keras_backend.checked_optimizer(optimizer)
+            self._accuracy = _accuracy(metrics, keras_backend.accuracy_percent(loss_function))
+        else:
+            if not isinstance(optimizer, torch.optim.Optimizer):
+                raise ValueError(f"optimizer is a {type(optimizer).__name__}; accepted is a torch.optim.Optimizer")
+            if isinstance(optimizer, torch.optim.LBFGS):
+                raise ValueError("optimizer is LBFGS; accepted are optimizers whose step needs no closure")
+            _require_callable("loss_function", loss_function)
+            if keras_custom_objects:
+                raise ValueError("keras_custom_objects is for Keras models; accepted with a torch.nn.Module is None")
+            self._accuracy = _accuracy(metrics, accuracy_percent)
         self.model = model
         self._datasets_function = datasets_function
         self._loss_function = loss_function
         self._optimizer = optimizer
-        self._accuracy = _accuracy(metrics)
         self._logger = _first(driver_logger, driver_logger_callback, worker_logger, worker_logger_callback)
         self._callbacks = _listed(user_callback)
-        self._onnx = bool(enable_onnx or save_to_onnx)
         self._fn_step_train = fn_step_train
         self._fn_test = fn_test
         self._collate = fn_batch_collate
         if not os.environ.get("FABRIC_BACKEND"):
-            print("WARNING: FABRIC_BACKEND is not set, pytorch was detected from the model.")
-        print("Using pytorch backend.", flush=True)
+            print(f"WARNING: FABRIC_BACKEND is not set, {backend} was detected from the model.")
+        print(f"Using {backend} backend.", flush=True)
 
-    def get_optimizer(self) -> torch.optim.Optimizer:
+    def get_optimizer(self) -> Any:
         return self._optimizer
 
     def get_loss_function(self) -> Callable:
@@ -175,12 +205,6 @@ class FabricModel:
             _require_callable("scaleup_function", scaleup_function)
         logical_workers, step_samples = _global_batch(batch_size, engines_number, effective_batch_size)
         seed = process.job_seed()
-        device = process.device()
-        self.model.to(device)
-        training, test = _datasets(self._datasets_function())
-        samples = Samples(training, step_samples, logical_workers, seed, self._collate)
-        model = StepModel(self.model, self._optimizer, self._loss_function)
-        loader = TrainLoader(training, batch_size, samples.steps_per_epoch)
         results = Path(os.environ.get("RESULT_DIR") or ".").resolve()
         checkpoints = Checkpoints(
             Path(os.environ.get("CHECKPOINT_DIR") or results / "checkpoint"),
@@ -188,7 +212,10 @@ class FabricModel:
             kept=_count("CONCERTINA_CHECKPOINTS_KEPT", KEPT),
             hours=_number("CONCERTINA_CHECKPOINT_HOURS", 0.0, "a number of hours, at least 0"),
         )
-        files = ModelFiles(results, self.model, self._optimizer, self._sample_inputs(samples, device) if self._onnx else None)
+        parts = self._keras_parts if self._keras else self._torch_parts
+        trainee, samples, micro_batches, evaluation, files, device = parts(
+            batch_size, step_samples, logical_workers, seed, results
+        )
         params = {"optimizer": self._optimizer, "epochs": epochs, "batch_size": batch_size}
         send = control.send if control is not None else _discard
         worker = os.environ.get("CONCERTINA_WORKER", "standalone") if control is not None else "standalone"
@@ -196,10 +223,10 @@ class FabricModel:
         listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), worker)
         membership = Membership(worker, listener, send)
         engine = Engine(
-            Trainee(self.model, self._optimizer, device),
+            trainee,
             samples,
-            MicroBatches(model, samples, self._fn_step_train, self._accuracy, seed, device, loader),
-            Evaluation(model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed),
+            micro_batches,
+            evaluation,
             Reporter(self._training_logger(), self._callbacks, params, self.model),
             checkpoints,
             files,
@@ -232,6 +259,41 @@ class FabricModel:
             engine.run()
         finally:
             listener.close()
+
+    def _torch_parts(self, batch_size: int, step_samples: int, logical_workers: int, seed: int, results: Path) -> tuple:
+        device = process.device()
+        self.model.to(device)
+        training, test = _datasets(self._datasets_function())
+        samples = Samples(training, step_samples, logical_workers, seed, self._collate)
+        model = StepModel(self.model, self._optimizer, self._loss_function)
+        loader = TrainLoader(training, batch_size, samples.steps_per_epoch)
+        return (
+            Trainee(self.model, self._optimizer, device),
+            samples,
+            MicroBatches(model, samples, self._fn_step_train, self._accuracy, seed, device, loader),
+            Evaluation(model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed),
+            ModelFiles(results, self.model, self._optimizer, self._sample_inputs(samples, device) if self._onnx else None),
+            device,
+        )
+
+    def _keras_parts(self, batch_size: int, step_samples: int, logical_workers: int, seed: int, results: Path) -> tuple:
+        backend = _keras_backend()
+        backend.seed_randomness(partition.number_from("datasets", seed))
+        training, test = _datasets(self._datasets_function())
+        samples = backend.KerasSamples(training, step_samples, logical_workers, seed, self.model)
+        backend.build(self.model, samples, seed)
+        trainee = backend.KerasTrainee(self.model, self._optimizer)
+        computation = backend.Computation(self.model, self._loss_function)
+        computation.training(*samples.load(0, samples.slices(0)[0]))
+        model = backend.KerasStepModel(self.model, self._optimizer, self._loss_function)
+        return (
+            trainee,
+            samples,
+            backend.KerasMicroBatches(computation, trainee, samples, self._accuracy, seed),
+            backend.KerasEvaluation(computation, test, batch_size, self._fn_test, self._accuracy, seed, model),
+            backend.KerasFiles(results, self.model, self._optimizer),
+            torch.device("cpu"),
+        )
 
     def _training_logger(self) -> Any:
         if self._logger is not None:
@@ -311,10 +373,25 @@ def _require_callable(name: str, value: Any) -> None:
         raise ValueError(f"{name} is a {type(value).__name__}; accepted is a function")
 
 
-def _accuracy(metrics: Any) -> Callable:
+def _backend(model: Any) -> str:
+    """"pytorch", "keras" or "tensorflow"; which of the last two is the user's word for the same."""
+    asked = os.environ.get("FABRIC_BACKEND") or ""
+    if asked not in ("", "pytorch", "tensorflow", "keras"):
+        raise ValueError(f"FABRIC_BACKEND is {asked!r}; accepted are pytorch, tensorflow and keras")
+    roots = {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    found = "keras" if "keras" in roots else "pytorch" if isinstance(model, torch.nn.Module) else ""
+    if not found:
+        legacy = " of Keras 2" if "tf_keras" in roots else ""
+        raise ValueError(f"model is a {type(model).__name__}{legacy}; accepted is a torch.nn.Module or a Keras 3 model")
+    if asked and (asked == "pytorch") != (found == "pytorch"):
+        raise ValueError(f"FABRIC_BACKEND is {asked!r}, model is a {type(model).__name__}; accepted with it is {found}, or none")
+    return asked or found
+
+
+def _accuracy(metrics: Any, usual: Callable) -> Callable:
     chosen = metrics[0] if isinstance(metrics, (list, tuple)) and len(metrics) == 1 else metrics
     if chosen is None or chosen in ("accuracy", "acc"):
-        return accuracy_percent
+        return usual
     _require_callable("metrics", chosen)
     return chosen
 

@@ -44,16 +44,19 @@ class Samples:
                 "__getitem__, because a sample must be reachable by its number from whichever worker computes it"
             )
         self.dataset = dataset
-        self.count = len(dataset)
-        if self.count < 1:
+        self._lay_out(len(dataset), step_samples, logical_workers, seed)
+        self._collate = collate or default_collate
+        self.plain = type(dataset) is TensorDataset and collate is None
+
+    def _lay_out(self, count: int, step_samples: int, logical_workers: int, seed: int) -> None:
+        self.count = count
+        if count < 1:
             raise ValueError("datasets_function returned a training set with 0 samples; accepted is at least 1")
         self.step_samples = step_samples
         self.logical_workers = logical_workers
         self.steps_per_epoch = partition.steps_per_epoch(self.count, step_samples)
         self.full_slice = -(-step_samples // logical_workers)
         self._seed = seed
-        self._collate = collate or default_collate
-        self.plain = type(dataset) is TensorDataset and collate is None
         self._epoch = -1
         self._order: torch.Tensor = torch.empty(0, dtype=torch.int64)
 

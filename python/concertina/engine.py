@@ -65,8 +65,17 @@ class Trainee:
         self.optimizer.step()
         self.forget_gradients()
 
+    def start_step(self) -> None:
+        if not self.module.training:
+            self.module.train()
+
     def buffers(self) -> list[torch.Tensor]:
         return list(self.module.buffers())
+
+    def set_buffers(self, sources: list[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for target, source in zip(self.module.buffers(), sources):
+                target.copy_(source)
 
     def hyperparameters(self) -> list:
         """The optimizer's groups without their parameters, as plain values."""
@@ -96,6 +105,12 @@ class Trainee:
             for name, each in mine.items():
                 each.copy_(tensors[name])
         self.optimizer.load_state_dict(optimizer)
+
+    def optimizer_state(self) -> Any:
+        return self.optimizer.state_dict()
+
+    def weights_digest(self) -> str:
+        return state.weights_digest(self.module.state_dict())
 
 
 def _plain(value: Any) -> Any:
@@ -297,7 +312,7 @@ class Engine:
             "bounds": self._bounds,
             "sums": self._sums_mode,
             "tensors": self._trainee.tensors(),
-            "optimizer": self._trainee.optimizer.state_dict(),
+            "optimizer": self._trainee.optimizer_state(),
             "report": None if report is None else list(vars(report).values()),
             "logged": self._logged,
             "memory": self._memory,
@@ -324,10 +339,9 @@ class Engine:
         step, trainee, reduction = self.step, self._trainee, self._reduction
         slices = self._samples.slices(step)
         divisor = sum(map(len, slices)) / self._samples.full_slice
-        buffers = trainee.buffers()
-        before = [each.detach().clone() for each in buffers]
+        before = [each.detach().clone() for each in trainee.buffers()]
         for attempt in range(MOST_ATTEMPTS):
-            losses, accuracies, after = self._compute(step, slices, buffers, before)
+            losses, accuracies, after = self._compute(step, slices, before)
             total = self._grid.finish()
             if self._device.type != "cpu":
                 total = total.cpu()
@@ -340,7 +354,7 @@ class Engine:
         else:
             raise RuntimeError(f"gradients of step {step} differ from one computation to the next; the model is not deterministic")
         arrived = reduction.share(total, divisor, trainee.mean, after, text)
-        self._membership.apply(lambda: self._apply(step, verdict, slices, buffers, after, arrived, began))
+        self._membership.apply(lambda: self._apply(step, verdict, slices, after, arrived, began))
         if self._pause is not None:
             generation, first, pause = self._pause
             self._send({"type": "switched", "generation": generation, "step": first, "pauseMillis": round(pause, 3)})
@@ -348,15 +362,13 @@ class Engine:
         return len(set(verdict.votes)) == 1 and verdict.votes[0] != 0
 
     def _compute(
-        self, step: int, slices: list[range], buffers: list[torch.Tensor], before: list[torch.Tensor]
+        self, step: int, slices: list[range], before: list[torch.Tensor]
     ) -> tuple[list[float], list[float], list[torch.Tensor]]:
         """This worker's micro-batches: their losses, accuracies, and the buffers logical worker 0 leaves (on other ranks, room)."""
         self._grid.begin(self._bounds)
         losses, accuracies = [], []
         after: list[torch.Tensor] = []
-        module = self._trainee.module
-        if not module.training:
-            module.train()
+        self._trainee.start_step()
         for logical_worker in self._reduction.block:
             positions = slices[logical_worker]
             if not positions:
@@ -371,11 +383,11 @@ class Engine:
             accuracies.append(accuracy)
             self._grid.add(self._trainee.gradients(), len(positions) / self._samples.full_slice)
             if logical_worker == 0:
-                after = [each.detach().to("cpu", copy=True).contiguous() for each in buffers]
-            _copy_all(buffers, before)
+                after = [each.detach().to("cpu", copy=True).contiguous() for each in self._trainee.buffers()]
+            self._trainee.set_buffers(before)
         self._trainee.forget_gradients()
         if not after:
-            after = [torch.empty(each.shape, dtype=each.dtype) for each in buffers]
+            after = [torch.empty(each.shape, dtype=each.dtype) for each in before]
         return losses, accuracies, after
 
     def _apply(
@@ -383,7 +395,6 @@ class Engine:
         step: int,
         verdict: Verdict,
         slices: list[range],
-        buffers: list[torch.Tensor],
         after: list[torch.Tensor],
         arrived: bytes,
         began: float,
@@ -395,7 +406,7 @@ class Engine:
             self._memory = state.decode(news["memory"], [])
             self._logged = news["logged"]
         self._trainee.descend(verdict.maxima)
-        _copy_all(buffers, after)
+        self._trainee.set_buffers(after)
         self._bounds = sums.followed(self._bounds, verdict.maxima)
         count = sum(map(len, slices))
         loss = sum(len(part) * each for part, each in zip(slices, verdict.losses) if part) / count
@@ -499,17 +510,11 @@ class Engine:
             "step": self.step,
             "testLoss": None if result is None else result[0],
             "testAccuracy": None if result is None else result[1],
-            "weightsSha256": state.weights_digest(self._trainee.module.state_dict()),
+            "weightsSha256": self._trainee.weights_digest(),
             "model": path,
         }
         self._checkpoints.finish()
         self._send(self._final)
-
-
-def _copy_all(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
-    with torch.no_grad():
-        for target, source in zip(targets, sources):
-            target.copy_(source)
 
 
 def exit_process() -> None:

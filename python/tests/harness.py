@@ -16,12 +16,12 @@ LIMIT_SECONDS = 30.0
 
 
 class Nursery:
-    """Starts worker processes in milliseconds; one per test session."""
+    """Starts worker processes in milliseconds; one per test session and set of modules that they find imported."""
 
-    def __init__(self):
+    def __init__(self, *modules):
         environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE}", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "nursery.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            [sys.executable, str(HERE / "nursery.py"), *modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._queues = {}
         self._owner = {}

@@ -1,9 +1,10 @@
-"""A process that has imported torch and forks one child per request line on standard input; reports every child's end.
+"""A process that has imported torch, and modules named as arguments; it forks one child per request line on standard input.
 
-Request: {"script", "cwd", "env"}. Answers, one JSON object per line: {"started": pid} and {"ended": pid, "code": code}, where a
-negative code is a signal.
+Request: {"script", "cwd", "env"}. Answers, as children start and end, one JSON object per line: {"started": pid} and
+{"ended": pid, "code": code}, where a negative code is a signal.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -40,6 +41,8 @@ def child(request):
 
 def main():
     warm_up()
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)

@@ -77,7 +77,7 @@ def test_wrong_arguments_of_train_are_named_with_value_and_what_is_accepted(argu
     "options,message",
     [
         ({"learning_rate": 1}, "FabricModel has no argument 'learning_rate'; accepted are model, datasets_function"),
-        ({"model": 3}, "model is a int; accepted is a torch.nn.Module"),
+        ({"model": 3}, "model is a int; accepted is a torch.nn.Module or a Keras 3 model"),
         ({"datasets": 3}, "datasets_function is a int; accepted is a function"),
         ({"fn_test": "x"}, "fn_test is a str; accepted is a function"),
         ({"metrics": 5}, "metrics is a int; accepted is a function"),
