@@ -142,6 +142,43 @@ def test_stretches_give_the_bits_of_the_definition(seed, monkeypatch):
             assert torch.equal(mean.view(torch.uint8), plain.view(torch.uint8))
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_any_numbers_at_all_give_one_mean_in_any_grouping_and_nan_and_infinity_surface(seed):
+    """Random exponents over all of the type, subnormals, the greatest values, NaN and infinities; V not a power of two."""
+    chance = random.Random(seed)
+    dtype = chance.choice([torch.float32, torch.float32, torch.bfloat16, torch.float64])
+    lowest, highest = (-1080, 899) if dtype == torch.float64 else (-149, 127)
+    count = chance.choice([3, 5, 6, 7, 11])
+
+    def number():
+        if chance.random() < 0.06:
+            return chance.choice([math.nan, math.inf, -math.inf, 0.0, -0.0])
+        return chance.choice([-1, 1]) * math.ldexp(chance.uniform(0.5, 1.0), chance.randint(lowest, highest))
+
+    batches = [
+        [torch.tensor([number() for _ in range(shape.numel())], dtype=torch.float64).to(dtype).view(shape) for shape in SHAPES]
+        for _ in range(count)
+    ]
+    weights = [chance.choice([1.0, 0.5, 0.3]) for _ in range(count)]
+    maxima = [plain_maximum(batches, weights, k) for k in range(len(SHAPES))]
+    bounds = sums.raised([sums.LEAST_BOUND] * len(SHAPES), maxima)
+    assert not sums.overflowing(bounds, maxima)
+    means = []
+    for _ in range(8):
+        order = chance.sample(range(count), count)
+        cuts = sorted(chance.sample(range(1, count), chance.randrange(0, 3)))
+        groups = [range(a, b) for a, b in zip([0, *cuts], [*cuts, count])]
+        chance.shuffle(groups)
+        means.append(torch.empty(sum(shape.numel() for shape in SHAPES), dtype=dtype))
+        sums.mean_into(grouped_sum(batches, weights, order, groups, bounds, count), float(count), means[-1])
+    assert len({tuple(mean.view(torch.uint8).tolist()) for mean in means}) == 1, f"seed {seed}"
+    flat = [torch.cat([each.reshape(-1) for each in batch]) for batch in batches]
+    plain = sum(each.to(torch.float64) for each in flat)
+    assert torch.equal(means[0].isnan(), plain.isnan())
+    infinite = torch.stack([each.isinf() for each in flat]).any(0) & ~plain.isnan()
+    assert bool(means[0][infinite].isinf().all()) and torch.equal(means[0][infinite].sign(), plain[infinite].sign().to(dtype))
+
+
 def test_nothing_added_is_zero_also_after_another_step():
     for grid in (
         sums.GridSum(SHAPES, 4, torch.device("cpu")),
