@@ -1,0 +1,201 @@
+package concertina.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import concertina.model.AgentHello;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+
+/** Notebooks in real Jupyter kernels: they submit, watch and fetch without a script and without holding a slot. */
+class NotebookTest {
+    private static final int SLOTS = 2;
+    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Path RESOURCES = Platform.home().resolve("it/src/test/resources/notebook");
+    private static final Path EXAMPLE = Platform.home().resolve("examples/notebook/digits.ipynb");
+
+    @TempDir
+    private static Path folder;
+
+    private static Platform platform;
+    private static Client client;
+
+    @BeforeAll
+    static void start() {
+        platform = Platform.start(folder.resolve("platform"), SLOTS);
+        client = platform.administrator();
+    }
+
+    @AfterAll
+    static void stop() {
+        platform.close();
+    }
+
+    @Test
+    void theExampleDrawsItsCourseAndBringsBackTheWeightsOfAPlainScript() throws IOException {
+        List<JsonNode> cells = execute(EXAMPLE);
+
+        String training = text(cells, "edt_m.train");
+        assertThat(training)
+                .containsPattern("Job wmla-" + client.user() + "-notebook-\\d+ finishes with state FINISHED\\.\n"
+                        + "driver service subprocess \\d+ stopped\n");
+        assertThat(text(cells, "edt_m.download")).containsPattern("Save model:  /\\S+\\.zip\n");
+        List<byte[]> pictures = pictures(cells);
+        assertThat(pictures).hasSize(1);
+        assertThat(pictures.getFirst()).startsWith(0x89, 'P', 'N', 'G');
+        String digest = text(cells, "weights_digest").replace("sha256", "").strip();
+        assertThat(client.job(job(training)).get("weightsSha256").asString()).isEqualTo(digest);
+        assertThat(digest).isEqualTo(plainScript());
+    }
+
+    @Test
+    void interruptingTheKernelStopsTheJobAndNotTheKernel() throws IOException {
+        List<JsonNode> cells = execute(RESOURCES.resolve("interrupted.py"), "is submitted as");
+
+        assertThat(cells.get(1).get("error").asString()).isEqualTo("KeyboardInterrupt");
+        String said = cells.get(1).get("text").asString();
+        client.awaitState(job(said), "KILLED", LIMIT);
+        assertThat(said).contains("(" + job(said) + ") was told to stop.");
+        assertThat(cells.get(2).get("text").asString()).contains("the kernel lives, job " + job(said));
+    }
+
+    @Test
+    void anErrorOfTheJobShowsTheUsersOwnLinesFirst() throws IOException {
+        JsonNode cell = execute(RESOURCES.resolve("failing.py")).get(1);
+
+        List<String> lines = new ArrayList<>();
+        cell.get("lines").forEach(line -> lines.add(line.asString()));
+        assertThat(cell.get("error").asString()).isEqualTo("JobFailed");
+        assertThat(lines.get(0)).isEqualTo("Traceback (most recent call last):");
+        assertThat(lines.get(1)).endsWith("in datasets");
+        assertThat(lines.get(2)).contains("return shape([\"name\"]), None");
+        assertThat(lines).anyMatch(line -> line.equals("KeyError: \"no column 'age' among ['name']\""));
+        assertThat(lines.getLast()).contains("ended in state ERROR");
+        client.awaitState(job(cell.get("text").asString()), "ERROR", LIMIT);
+    }
+
+    @Test
+    void oneKernelTrainsTwiceAsTwoJobsTheSecondFromTheWeightsOfTheFirst() throws IOException {
+        List<JsonNode> cells = execute(RESOURCES.resolve("twice.py"));
+
+        String[] words =
+                cells.get(2).get("text").asString().lines().toList().getLast().split(" ");
+        assertThat(words).as(cells.toString()).hasSize(4);
+        assertThat(words[2]).isNotEqualTo(words[0]);
+        assertThat(words[3]).isNotEqualTo(words[1]);
+        assertThat(client.job(words[0]).get("weightsSha256").asString()).isEqualTo(words[1]);
+        assertThat(client.job(words[2]).get("weightsSha256").asString()).isEqualTo(words[3]);
+    }
+
+    /** What every code cell showed: {@code text}, {@code error}, {@code lines} of the error, {@code pictures}, {@code source}. */
+    private static List<JsonNode> execute(Path notebook, String... interruptOn) throws IOException {
+        List<String> command =
+                new ArrayList<>(List.of(python(), RESOURCES.resolve("drive.py").toString(), notebook.toString()));
+        command.addAll(Arrays.asList(interruptOn));
+        JsonNode shown = Client.parse(run(
+                command,
+                Map.of(
+                        "EXEC_TYPE", "notebook",
+                        "CONCERTINA_DATA", platform.data().toString(),
+                        "TMPDIR", Files.createTempDirectory(folder, "kernel").toString())));
+        List<JsonNode> cells = new ArrayList<>();
+        shown.forEach(cells::add);
+        return cells;
+    }
+
+    /** The example's cells, without the one that downloads, as a script by itself; the digest it prints. */
+    private static String plainScript() throws IOException {
+        StringBuilder script = new StringBuilder();
+        for (JsonNode cell : Client.parse(Files.readString(EXAMPLE)).get("cells")) {
+            if (cell.get("cell_type").asString().equals("code")
+                    && !cell.get("metadata").toString().contains("download")) {
+                cell.get("source").forEach(line -> script.append(line.asString()));
+                script.append('\n');
+            }
+        }
+        Path results = Files.createTempDirectory(folder, "plain");
+        Path file = Files.writeString(results.resolve("plain.py"), script);
+        int threads = AgentHello.threads(Runtime.getRuntime().availableProcessors(), SLOTS, 1);
+        String output = run(
+                List.of(Platform.python(), file.toString()),
+                Map.of(
+                        "EXEC_TYPE", "",
+                        "RESULT_DIR", results.toString(),
+                        "OMP_NUM_THREADS", Integer.toString(threads)));
+        return output.lines().toList().getLast().replace("sha256", "").strip();
+    }
+
+    /** A Python with Jupyter beside what jobs need; {@code ./concertina test} makes one. */
+    private static String python() {
+        String chosen = System.getenv("CONCERTINA_NOTEBOOK_PYTHON");
+        return chosen == null || chosen.isBlank() ? Platform.python() : chosen;
+    }
+
+    private static String run(List<String> command, Map<String, String> environment) throws IOException {
+        Path errors = Files.createTempFile(folder, "errors", ".txt");
+        ProcessBuilder builder = new ProcessBuilder(command)
+                .directory(EXAMPLE.getParent().toFile())
+                .redirectError(errors.toFile());
+        builder.environment().keySet().removeIf(name -> name.startsWith("CONCERTINA_"));
+        builder.environment().putAll(environment);
+        builder.environment()
+                .put("PYTHONPATH", Platform.home().resolve("python").toString());
+        Process process = builder.start();
+        process.getOutputStream().close();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        try {
+            assertThat(process.waitFor())
+                    .as(() -> command + " (set CONCERTINA_NOTEBOOK_PYTHON to a Python with torch, ipykernel, nbclient,"
+                            + " matplotlib and cloudpickle, or run ./concertina test)\n" + read(errors))
+                    .isZero();
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(interrupted);
+        }
+        return output;
+    }
+
+    private static String read(Path file) {
+        try {
+            return Files.readString(file);
+        } catch (IOException unreadable) {
+            return unreadable.toString();
+        }
+    }
+
+    private static String text(List<JsonNode> cells, String source) {
+        JsonNode cell = cells.stream()
+                .filter(each -> each.get("source").asString().contains(source))
+                .findFirst()
+                .orElseThrow();
+        assertThat(cell.get("error").asString()).as(cell.toString()).isEmpty();
+        return cell.get("text").asString();
+    }
+
+    private static List<byte[]> pictures(List<JsonNode> cells) {
+        List<byte[]> pictures = new ArrayList<>();
+        cells.forEach(cell -> cell.get("pictures")
+                .forEach(picture -> pictures.add(Base64.getMimeDecoder().decode(picture.asString()))));
+        return pictures;
+    }
+
+    private static String job(String said) {
+        return said.lines()
+                .filter(line -> line.contains(" is submitted as "))
+                .map(line -> line.substring(line.lastIndexOf(' ') + 1, line.length() - 1))
+                .findFirst()
+                .orElseThrow(() -> new AssertionError("no job was submitted: " + said));
+    }
+}

@@ -1,0 +1,1 @@
+"""The names that scripts and notebooks import: `pyedt.fabric_model`, `pyedt.callbacks`, `pyedt.emetrics`."""
