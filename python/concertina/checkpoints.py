@@ -61,11 +61,17 @@ class Checkpoints:
         self._writer = threading.Thread(target=self._write, args=(step, header), name="concertina-checkpoint", daemon=True)
         self._writer.start()
 
-    def now(self, step: int, snapshot: Callable[[], Any]) -> None:
-        """Write a checkpoint of this step and wait for it, unless this worker has written it."""
+    def now(self, step: int, snapshot: Callable[[], Any], spare: bool = False) -> None:
+        """Write a checkpoint of this step, unless there is one, and wait for it.
+
+        `spare`: by a worker that is not rank 0. It lacks some of what callbacks remember, so rank 0's own goes before it.
+        """
         self.finish()
-        if self._written != step:
-            self._write(step, self._copy(snapshot))
+        if self._written != step and not (spare and self._path(step).exists()):
+            self._write(step, self._copy(snapshot), spare)
+
+    def _path(self, step: int, spare: bool = False) -> Path:
+        return self.folder / f"step-{step:012d}{'.spare' if spare else ''}.state"
 
     def due(self) -> bool:
         """Whether `offer` would write now."""
@@ -91,9 +97,9 @@ class Checkpoints:
         self._blocked = time.perf_counter() - began
         return header
 
-    def _write(self, step: int, header: bytes) -> None:
+    def _write(self, step: int, header: bytes, spare: bool = False) -> None:
         began = time.thread_time()
-        path = self.folder / f"step-{step:012d}.state"
+        path = self._path(step, spare)
         try:
             if threading.current_thread() is self._writer and sys.platform == "linux":
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)

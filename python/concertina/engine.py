@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from concertina import state, sums
+from concertina import process, state, sums
 from concertina.batches import Evaluation, MicroBatches, Samples
 from concertina.checkpoints import Checkpoints
 from concertina.files import ModelFiles
-from concertina.membership import Membership
+from concertina.membership import Membership, Stopped
 from concertina.mesh import GroupBroken, Mesh
 from concertina.reduction import Reduction, Verdict
 from concertina.reports import Reporter
@@ -202,6 +202,13 @@ class Engine:
         return self._membership.completed
 
     def run(self) -> None:
+        with process.termination(self._membership.stop):
+            try:
+                self._run()
+            except Stopped:
+                self._rest()
+
+    def _run(self) -> None:
         self._await_generation()
         while True:
             try:
@@ -213,6 +220,8 @@ class Engine:
                 self._part()
                 break
             except GroupBroken as broken:
+                if self._membership.stopped:
+                    raise Stopped from broken
                 self._pause_began = self._pause_began or self._step_ended
                 self._membership.broken(self._mesh, str(broken))
                 self._await_generation()
@@ -221,6 +230,18 @@ class Engine:
         self._checkpoints.finish()
         if rank != 0:
             self._leave()
+
+    def _rest(self) -> None:
+        """End by SIGTERM with a checkpoint of the last step. The others stay until rank 0, which decides that step, has written."""
+        step = self.step
+        if step >= 0:
+            first = self._mesh is not None and self._mesh.rank == 0
+            if first:
+                self._memory = self._reporter.memory(True)
+            self._checkpoints.now(step, self._snapshot, spare=not first)
+            self._reporter.flush()
+            self._reporter.say(f"Stopped after step {step}.")
+        process.terminate()
 
     # Generations
 
@@ -440,6 +461,8 @@ class Engine:
         step, per_epoch = self.step, self._samples.steps_per_epoch
         self._reporter.begin(self._memory)
         self._log()
+        if self._membership.stopped:
+            raise Stopped
         if step % per_epoch == 0 and self._boundary != step:
             epoch = step // per_epoch
             if epoch:

@@ -12,6 +12,10 @@ from collections.abc import Callable
 from concertina.mesh import GroupBroken, Listener, Mesh
 
 
+class Stopped(Exception):
+    """This process is to end, and the job with it, for now."""
+
+
 class Pending:
     """A generation that is announced and not yet trained in. `mesh` stands once this worker's connections do."""
 
@@ -35,6 +39,7 @@ class Membership:
     def __init__(self, worker: str, listener: Listener, send: Callable[[dict], None]):
         self.worker = worker
         self.completed = -1
+        self.stopped = False
         self._listener = listener
         self._send = send
         self._changed = threading.Condition()
@@ -65,6 +70,12 @@ class Membership:
         elif kind == "break":
             self._break(generation)
 
+    def stop(self) -> None:
+        """Whoever waits for a generation raises Stopped, now and from here on; the training thread looks at `stopped` itself."""
+        self.stopped = True
+        with self._changed:
+            self._changed.notify_all()
+
     def vote(self) -> int:
         """Number of the generation this worker is ready to switch to, 0 for none."""
         pending = self._pending
@@ -77,6 +88,8 @@ class Membership:
         """
         with self._changed:
             while True:
+                if self.stopped:
+                    raise Stopped
                 pending = self._pending
                 if pending is not None and (pending.immediate or self.completed < 0):
                     if pending.mesh is not None or not pending.has(self.worker):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import os
+import signal
+import sys
+import threading
 import traceback
 import types
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -49,6 +55,30 @@ def device() -> torch.device:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+
+
+@contextlib.contextmanager
+def termination(asked: Callable[[], None]) -> Iterator[None]:
+    """While inside, SIGTERM calls `asked` in a thread of its own instead of ending the process, unless the script handles it itself."""
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if mine:
+        # The handler interrupts the training thread, which may hold any lock.
+        signal.signal(signal.SIGTERM, lambda number, frame: _thread.start_new_thread(asked, ()))
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def terminate() -> None:
+    """End this process as SIGTERM would have."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        signal.pause()
 
 
 def users_lines(error: BaseException) -> BaseException:

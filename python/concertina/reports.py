@@ -33,6 +33,10 @@ class TrainingLog:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             self._file = open(self._path, "a", encoding="utf-8")
 
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+
     def on_train_end(self) -> None:
         if self._file is not None:
             self._file.write("".join(self._waiting))
@@ -159,6 +163,11 @@ class Reporter:
             _call(callback, "on_train_end")
         if self._logger is not None:
             _call(self._logger, "on_train_end")
+
+    def flush(self) -> None:
+        """What the training log holds back reaches its file."""
+        if isinstance(self._logger, TrainingLog):
+            self._logger.flush()
 
     def say(self, line: str) -> None:
         self._output(line)

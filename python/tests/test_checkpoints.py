@@ -192,7 +192,7 @@ def test_a_limit_on_the_size_of_files_costs_one_checkpoint_and_nothing_else(tmp_
     process = python(LIMITED, tmp_path)
     lines = process.communicate(timeout=120)[0].splitlines()
     assert process.returncode == 0
-    assert lines[0].endswith("step-000000000002.state could not be written: File too large; the newest is step-000000000001.state, training goes on")
+    assert "step-000000000002.state could not be written: File too large; the newest is step-000000000001.state" in lines[0]
     assert lines[1] == "['step-000000000001.state']"
     assert step_of(Checkpoints(tmp_path, 0).newest()) == 3
 

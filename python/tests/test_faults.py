@@ -34,6 +34,46 @@ def test_a_job_that_loses_every_worker_goes_on_from_its_checkpoint(job, undistur
     assert assert_each_sample_once(running) <= 4 * (13 - step + 1)
 
 
+def terminated(job):
+    return [worker for worker in job.workers.values() if worker.code == -15]
+
+
+@pytest.mark.parametrize("workers,step", [(1, 13), (3, 12), (2, 27)])
+def test_a_stopped_job_goes_on_after_its_very_last_step(job, undisturbed, workers, step):  # noqa: F811
+    running = job()
+    running.gate(step)
+    running.grow_to(workers)
+    running.run(lambda: running.step() >= step)
+    for name in list(running.current):
+        os.kill(running.workers[name].pid, signal.SIGTERM)
+    running.gate(1000)
+    running.run(lambda: len(terminated(running)) == workers)
+    (only,) = checkpoints(running)
+    stopped = int(only.stem.partition("-")[2])
+    assert stopped >= step and max(message["step"] for message in running.of_type("progress")) <= stopped
+    running.grow_to(4 - workers)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert any(f"Resumed from the checkpoint of step {stopped}." in text for text in running.outputs().values())
+    assert assert_each_sample_once(running) <= 4
+
+
+def test_workers_that_wait_for_each_other_leave_a_checkpoint_when_stopped(job, undisturbed):  # noqa: F811
+    running = job()
+    running.gate(9)
+    running.grow_to(2)
+    running.run(lambda: running.step() >= 9)
+    running.kill(running.current[0])
+    survivor = running.current[1]
+    running.run(lambda: died(running))
+    os.kill(running.workers[survivor].pid, signal.SIGTERM)
+    running.gate(1000)
+    running.run(lambda: terminated(running))
+    assert checkpoints(running)
+    running.grow_to(1)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert assert_each_sample_once(running) <= 8
+
+
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(job, undisturbed):  # noqa: F811
     running = job(CONCERTINA_CHECKPOINT_SECONDS=0)
     running.gate(9)

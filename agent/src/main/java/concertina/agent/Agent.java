@@ -60,6 +60,9 @@ final class Agent implements AutoCloseable {
     private final ReportLedger ledger;
     private final Map<WorkerId, Worker> workers = new ConcurrentHashMap<>();
     private final Map<JobId, Job> jobs = new HashMap<>();
+    /** Jobs whose folder is being removed, by how many threads; a job that was resumed meanwhile waits for them. */
+    private final Map<JobId, Integer> forgetting = new HashMap<>();
+
     private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().name("grace").factory());
     private volatile @Nullable String session;
@@ -339,8 +342,11 @@ final class Agent implements AutoCloseable {
         return signal == 0 ? "The worker exited with code " + exitCode : "The worker was ended by signal " + signal;
     }
 
-    private synchronized Job job(AgentCommand.Start start) {
+    private synchronized Job job(AgentCommand.Start start) throws InterruptedException {
         JobId id = start.worker().job();
+        while (forgetting.containsKey(id)) {
+            wait();
+        }
         Job job = jobs.get(id);
         if (job == null) {
             JobFolder folder = new JobFolder(node.results(), start.user(), id, server);
@@ -488,6 +494,7 @@ final class Agent implements AutoCloseable {
         Job job;
         synchronized (this) {
             job = jobs.remove(id);
+            forgetting.merge(id, 1, Integer::sum);
         }
         workers.values().forEach(worker -> {
             if (worker.id.job().equals(id)) {
@@ -506,6 +513,11 @@ final class Agent implements AutoCloseable {
                 deleteFolders(id);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
+            } finally {
+                synchronized (this) {
+                    forgetting.computeIfPresent(id, (key, count) -> count > 1 ? count - 1 : null);
+                    notifyAll();
+                }
             }
         });
     }

@@ -4,6 +4,7 @@ import concertina.identity.Caller;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.JobId;
+import concertina.model.JobState;
 import concertina.train.JobFiles;
 import concertina.train.JobView;
 import concertina.train.Jobs;
@@ -52,6 +53,23 @@ public final class OwnedJobs {
 
     public void stop(Caller caller, String id) {
         jobs.stop(find(caller, id).id(), caller.user());
+    }
+
+    /**
+     * Lets a job go on from its newest checkpoint. Throws CONFLICT when it is not to be resumed or there is no checkpoint of it.
+     */
+    public JobView resume(Caller caller, String id) throws IOException {
+        JobView job = find(caller, id);
+        boolean ended = job.state() == JobState.KILLED || job.state() == JobState.ERROR;
+        if (ended
+                && job.spec().framework().elastic()
+                && files.find(job.id(), job.creator(), "checkpoint/step-*.state")
+                        .isEmpty()) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT,
+                    "job '" + job.id() + "' left no checkpoint, accepted: a job that left one; submit it anew");
+        }
+        return jobs.resume(job.id(), caller.user());
     }
 
     /** Forgets the job and removes its files. */

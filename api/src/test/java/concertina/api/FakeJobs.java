@@ -101,6 +101,16 @@ public final class FakeJobs implements Jobs {
     }
 
     @Override
+    public synchronized JobView resume(JobId id, UserName by) {
+        JobView job = views.get(id);
+        if (job.state() != JobState.KILLED && job.state() != JobState.ERROR) {
+            throw new ConcertinaException(ErrorCode.CONFLICT, "job '" + id + "' is " + job.state());
+        }
+        change(id.value(), old -> in(old, JobState.PENDING, old.workers()));
+        return views.get(id);
+    }
+
+    @Override
     public synchronized void delete(JobId id, UserName by) {
         views.remove(id);
     }

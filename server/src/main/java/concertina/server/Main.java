@@ -29,6 +29,7 @@ import picocli.CommandLine.ParameterException;
             LogsCommand.class,
             ResultCommand.class,
             StopCommand.class,
+            ResumeCommand.class,
             JobsCommand.class,
             UsersCommand.class,
             DemoCommand.class

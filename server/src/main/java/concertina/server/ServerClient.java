@@ -118,6 +118,12 @@ final class ServerClient implements AutoCloseable {
                 .build());
     }
 
+    void resume(String job) throws InterruptedException {
+        send(authorized("/concertina/v1/jobs/" + encoded(job) + "/resume")
+                .POST(BodyPublishers.noBody())
+                .build());
+    }
+
     /**
      * Copies a job's log to a stream.
      *

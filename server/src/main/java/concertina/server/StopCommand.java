@@ -7,7 +7,11 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
 
 /** Ends jobs; one that has ended stays as it is. */
-@Command(name = "stop", aliases = "cancel", description = "End jobs.", mixinStandardHelpOptions = true)
+@Command(
+        name = "stop",
+        aliases = "cancel",
+        description = "End jobs; an elastic one can be resumed.",
+        mixinStandardHelpOptions = true)
 final class StopCommand implements Callable<Integer> {
     @Mixin
     private DataOption data = new DataOption();

@@ -60,7 +60,8 @@ class MainTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "up", "down", "status", "submit", "logs", "result", "jobs", "stop", "cancel", "users", "demo", "serve"
+                "up", "down", "status", "submit", "logs", "result", "jobs", "stop", "cancel", "resume", "users", "demo",
+                "serve"
             })
     void every_command_explains_itself(String command) {
         Outcome outcome = run(command, "--help");

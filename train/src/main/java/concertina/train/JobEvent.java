@@ -147,6 +147,9 @@ public sealed interface JobEvent {
     /** It is decided how the job ends; its workers are being stopped. */
     record Ending(JobState state, String reason) implements JobEvent {}
 
+    /** A job that had ended is to go on from its newest checkpoint, with new workers. */
+    record Resumed(UserName by) implements JobEvent {}
+
     /** The job has ended; it holds no slot. */
     record Ended(JobState state, String reason) implements JobEvent {}
 }

@@ -53,6 +53,9 @@ final class JobLife {
     List<Integer> lastMembers = List.of();
 
     int abandoned;
+    /** Whether it was resumed and has not trained since. */
+    boolean resumed;
+
     int deaths;
     long stepAtDeath = -1;
 
@@ -169,6 +172,18 @@ final class JobLife {
                 ending = decided;
                 endingAt = at;
             }
+            case JobEvent.Resumed ignored -> {
+                ended = null;
+                endedAt = null;
+                ending = null;
+                endingAt = null;
+                deaths = 0;
+                lastDeath = "";
+                resumed = true;
+                // Whatever had not arrived was given up when the job ended.
+                workers.values().forEach(worker -> worker.shipped = true);
+                resizedAt = at;
+            }
             case JobEvent.Ended end -> {
                 ended = end;
                 endedAt = at;
@@ -186,6 +201,7 @@ final class JobLife {
                 worker(ordinal).outSince = at;
             }
         }
+        resumed = false;
         current = next.activated(at);
         pending = null;
         activated = next.number();

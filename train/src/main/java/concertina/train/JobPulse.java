@@ -103,6 +103,16 @@ final class JobPulse {
                 retryAt = at.plusSeconds((1L << Math.min(unformed, 5)) - 1);
                 unformed++;
             }
+            case JobEvent.Resumed ignored -> {
+                formed.clear();
+                stepsAtBreak.clear();
+                stopSent.clear();
+                errors.clear();
+                retryAt = at;
+                unformed = 0;
+                step = -1;
+                epoch = 0;
+            }
             case JobEvent.Submitted ignored -> {}
             case JobEvent.SecretChosen ignored -> {}
             case JobEvent.WorkerAssigned ignored -> {}

@@ -586,7 +586,13 @@ final class JobRules {
         List<Integer> ranked = ready.stream().map(Worker::ordinal).toList();
         List<Integer> receivers = IntStream.range(1, ranked.size()).boxed().toList();
         return propose(
-                job, ranked, 0, receivers, true, -1, job.trained() ? "all workers had been lost" : "first generation");
+                job,
+                ranked,
+                0,
+                receivers,
+                true,
+                -1,
+                job.resumed ? "resumed" : job.trained() ? "all workers had been lost" : "first generation");
     }
 
     private Decision propose(

@@ -32,6 +32,13 @@ public interface Jobs {
     /** Ends the job as KILLED; no effect on a job that has ended. Throws UNKNOWN_TASK. */
     void stop(JobId id, UserName by);
 
+    /**
+     * Lets an elastic job that was stopped or failed go on, under its id, from its newest checkpoint; that there is one is for the
+     * caller to know. Throws UNKNOWN_TASK, QUOTA_EXCEEDED as {@link #submit}, and CONFLICT for a job that has not ended, has finished
+     * or had completed training, or keeps no checkpoints.
+     */
+    JobView resume(JobId id, UserName by);
+
     /** Stops the job if needed and forgets it; its files may be removed when this returns. Throws UNKNOWN_TASK. */
     void delete(JobId id, UserName by);
 

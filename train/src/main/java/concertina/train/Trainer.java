@@ -241,6 +241,45 @@ public final class Trainer implements Jobs, Agents {
     }
 
     @Override
+    public JobView resume(JobId id, UserName by) {
+        lock.lock();
+        try {
+            Tracked job = known(id);
+            checkResumable(job.life);
+            checkQuota(job.life.creator);
+            Instant now = clock.instant();
+            JobEvent.Resumed resumed = new JobEvent.Resumed(by);
+            journal.append(List.of(new Journal.Entry(id, now, resumed)));
+            job.life.apply(resumed, now);
+            Tracked again = new Tracked(job.life, new JobPulse(now, "resumed by " + by + ", waits for the scheduler"));
+            jobs.put(id, again);
+            unfinished.put(id, again);
+            planWanted = true;
+            schedulePlan();
+            return view(again);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private static void checkResumable(JobLife job) {
+        String accepted = ", accepted: an elastic job that was stopped or failed before its training was complete";
+        if (job.ended == null) {
+            throw new ConcertinaException(ErrorCode.CONFLICT, "job '" + job.id + "' is " + job.state() + accepted);
+        }
+        if (!job.elastic()) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT,
+                    "job '" + job.id + "' of framework " + job.spec.framework().label() + " keeps no checkpoints"
+                            + accepted);
+        }
+        if (job.ended.state() == JobState.FINISHED || job.windingDown()) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT, "job '" + job.id + "' has completed its training" + accepted);
+        }
+    }
+
+    @Override
     public void delete(JobId id, UserName by) {
         lock.lock();
         try {
@@ -571,6 +610,7 @@ public final class Trainer implements Jobs, Agents {
             case JobEvent.WorkerPrepared ignored -> planWanted = true;
             case JobEvent.WorkerDone ignored -> planWanted = true;
             case JobEvent.GenerationActivated ignored -> planWanted = true;
+            case JobEvent.Resumed ignored -> planWanted = true;
             case JobEvent.Submitted ignored -> {}
             case JobEvent.SecretChosen ignored -> {}
             case JobEvent.WorkerAssigned ignored -> {}

@@ -52,6 +52,10 @@ final class JobRoutes {
                                         .map(JobRoutes::json)
                                         .toList())));
         routes.user("GET", JOB, (context, caller) -> Answers.json(context, json(found(context, caller))));
+        routes.user(
+                "POST",
+                JOB + "/resume",
+                (context, caller) -> Answers.json(context, json(jobs.resume(caller, context.pathParam("id")))));
         routes.user("GET", JOB + "/log", this::log);
         routes.user("GET", JOB + "/files", this::list);
         routes.user("GET", JOB + "/files/<path>", this::file);

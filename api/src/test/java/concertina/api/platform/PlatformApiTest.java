@@ -71,6 +71,26 @@ class PlatformApiTest {
     }
 
     @Test
+    void aStoppedElasticJobIsResumedAndNothingElse() throws IOException {
+        String id = server.submitted("bob", "--exec-start edtPyTorch --model-main main.py --numWorker 2");
+        String resume = JOBS + "/" + id + "/resume";
+        assertThat(server.post("bob", resume).statusCode()).isEqualTo(409);
+        server.jobs.move(id, JobState.KILLED, 2);
+        HttpResponse<String> without = server.post("bob", resume);
+        assertThat(without.statusCode()).isEqualTo(409);
+        assertThat(without.body()).contains("left no checkpoint, accepted: a job that left one");
+        server.files.put(id, "bob", "checkpoint/step-000000000007.state", "bytes");
+        assertThat(server.post("eve", resume).statusCode()).isEqualTo(404);
+        HttpResponse<String> resumed = server.post("bob", resume);
+        assertThat(resumed.statusCode()).isEqualTo(200);
+        assertThat(JsonMapper.shared().readTree(resumed.body()).get("state").asString())
+                .isEqualTo("PENDING");
+        assertThat(server.post("bob", resume).statusCode()).isEqualTo(409);
+        server.jobs.move(id, JobState.FINISHED, 2);
+        assertThat(server.post("bob", resume).statusCode()).isEqualTo(409);
+    }
+
+    @Test
     void aUserListsItsOwnJobsAndAnAdministratorAll() {
         server.submitted("bob", ARGS);
         server.submitted("eve", ARGS);
