@@ -7,6 +7,7 @@ class Callback:
     """Called on the worker of rank 0. `params` has "optimizer" and "epochs"; `model` is the user's module with current weights.
 
     Changes to the optimizer's `param_groups` reach all workers with the next step; changes to anything else stay on this worker.
+    Learning-rate schedulers kept as attributes, also in a list, tuple or dict, follow the role of rank 0 with their state.
     """
 
     def __init__(self):

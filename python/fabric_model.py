@@ -19,6 +19,7 @@ from concertina.engine import Engine, Trainee, exit_process
 from concertina.files import ModelFiles
 from concertina.membership import Membership
 from concertina.mesh import Listener
+from concertina.optimizing import Clipping, LossScale, Optimizers, Precision
 from concertina.reports import Reporter, TrainingLog
 from concertina.sums import chosen
 
@@ -53,7 +54,9 @@ class FabricModel:
     and optimizer are Keras', see docs/keras.md. Optional: `metrics` (a function (outputs, labels) →
     accuracy in percent, or "accuracy"), loggers and callbacks (see `callbacks`), `fn_step_train(model, data, eva, train_loader,
     fn_args)` → (accuracy in percent, loss) which runs backward itself, `fn_test(model, test_iter, fn_args)` → loss or (loss, accuracy),
-    `fn_batch_collate(samples)` → batch. Raises ValueError, naming the argument, for anything else.
+    `fn_batch_collate(samples)` → batch. `optimizer` may be a list, tuple or dict of optimizers. `lr_scheduler` (one, or a list, tuple
+    or dict) is stepped after every epoch, or with `lr_scheduler_freq="step"` after every step. `max_grad_norm` or `clip_grad_value`
+    clips the mean gradient. `mixed_precision` is None, "bf16" or "fp16". Raises ValueError, naming the argument, for anything else.
     """
 
     def __init__(
@@ -74,6 +77,11 @@ class FabricModel:
         fn_test: Callable | None = None,
         keras_custom_objects: Any = None,
         fn_batch_collate: Callable | None = None,
+        lr_scheduler: Any = None,
+        lr_scheduler_freq: str = "epoch",
+        max_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+        mixed_precision: str | None = None,
         **unknown: Any,
     ):
         if unknown:
@@ -92,6 +100,10 @@ class FabricModel:
                 ("fn_step_train", fn_step_train),
                 ("fn_batch_collate", fn_batch_collate),
                 ("enable_onnx", self._onnx or None),
+                ("lr_scheduler", lr_scheduler),
+                ("max_grad_norm", max_grad_norm),
+                ("clip_grad_value", clip_grad_value),
+                ("mixed_precision", mixed_precision),
             ):
                 if value is not None:
                     raise ValueError(f"{name} is for PyTorch models; accepted with a Keras model is none")
@@ -100,10 +112,10 @@ class FabricModel:
             optimizer = keras_backend.checked_optimizer(optimizer)
             self._accuracy = _accuracy(metrics, keras_backend.accuracy_percent(loss_function))
         else:
-            if not isinstance(optimizer, torch.optim.Optimizer):
-                raise ValueError(f"optimizer is a {type(optimizer).__name__}; accepted is a torch.optim.Optimizer")
-            if isinstance(optimizer, torch.optim.LBFGS):
-                raise ValueError("optimizer is LBFGS; accepted are optimizers whose step needs no closure")
+            self._optimizers = Optimizers(optimizer, lr_scheduler, lr_scheduler_freq)
+            self._clipping = Clipping(max_grad_norm, clip_grad_value)
+            Precision(mixed_precision, torch.device("cpu"))
+            self._mixed_precision = mixed_precision
             _require_callable("loss_function", loss_function)
             if keras_custom_objects:
                 raise ValueError("keras_custom_objects is for Keras models; accepted with a torch.nn.Module is None")
@@ -265,14 +277,16 @@ class FabricModel:
         self.model.to(device)
         training, test = _datasets(self._datasets_function())
         samples = Samples(training, step_samples, logical_workers, seed, self._collate)
-        model = StepModel(self.model, self._optimizer, self._loss_function)
+        scale = LossScale() if self._mixed_precision == "fp16" else None
+        model = StepModel(self.model, self._optimizer, self._loss_function, Precision(self._mixed_precision, device), scale)
         loader = TrainLoader(training, batch_size, samples.steps_per_epoch)
+        sample = self._sample_inputs(samples, device) if self._onnx else None
         return (
-            Trainee(self.model, self._optimizer, device),
+            Trainee(self.model, self._optimizers, device, self._clipping, scale),
             samples,
             MicroBatches(model, samples, self._fn_step_train, self._accuracy, seed, device, loader),
             Evaluation(model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed),
-            ModelFiles(results, self.model, self._optimizer, self._sample_inputs(samples, device) if self._onnx else None),
+            ModelFiles(results, self.model, self._optimizers.state_dicts, sample),
             device,
         )
 

@@ -11,13 +11,24 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
 
 from concertina import partition
+from concertina.optimizing import LossScale, Precision
 
 
 class StepModel:
     """The user's module as custom step and test functions see it: it behaves like the module and knows optimizer and loss."""
 
-    def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, loss_function: Callable):
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        optimizer: Any,
+        loss_function: Callable,
+        precision: Precision | None = None,
+        scale: LossScale | None = None,
+    ):
         self.module = module
+        self.precision = precision or Precision(None, torch.device("cpu"))
+        self.scale = scale
+        self.backwards = 0
         self._optimizer = optimizer
         self._loss_function = loss_function
 
@@ -27,7 +38,12 @@ class StepModel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["module"], name)
 
-    def get_optimizer(self) -> torch.optim.Optimizer:
+    def backward(self, loss: torch.Tensor) -> None:
+        """loss.backward(), with the loss scale where there is one."""
+        self.backwards += 1
+        (loss if self.scale is None else loss * self.scale.value).backward()
+
+    def get_optimizer(self) -> Any:
         return self._optimizer
 
     def get_loss_function(self) -> Callable:
@@ -182,7 +198,14 @@ class MicroBatches:
             "batch_size": len(positions),
             "device": self._device,
         }
-        result = self._step_function(self._model, data, self._accuracy, self._loader, arguments)
+        backwards = self._model.backwards
+        with self._model.precision.cast():
+            result = self._step_function(self._model, data, self._accuracy, self._loader, arguments)
+        if self._model.scale is not None and self._model.backwards == backwards:
+            raise ValueError(
+                "fn_step_train did not call model.backward(loss); with mixed_precision 'fp16' accepted is that instead of "
+                "loss.backward(), because the loss must be scaled"
+            )
         if self._custom and not (isinstance(result, (tuple, list)) and len(result) == 2):
             raise ValueError(f"fn_step_train returned a {type(result).__name__}; accepted is a tuple (accuracy in percent, loss)")
         return _number(result[1]), _number(result[0])
@@ -191,7 +214,7 @@ class MicroBatches:
         inputs, labels = split(data)
         outputs = model.module(*inputs)
         loss = model.get_loss_function()(outputs, labels)
-        loss.backward()
+        model.backward(loss)
         return accuracy(outputs, labels), loss
 
 
@@ -227,7 +250,7 @@ class Evaluation:
         module = self._model.module
         module.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self._model.precision.cast():
                 if self._test_function is not None:
                     result = self._test_function(self._model, batches, {"epoch": epoch, "device": self._device})
                     pair = result if isinstance(result, (tuple, list)) else (result, 0.0)

@@ -18,6 +18,7 @@ from concertina.checkpoints import Checkpoints
 from concertina.files import ModelFiles
 from concertina.membership import Membership, Stopped
 from concertina.mesh import GroupBroken, Mesh
+from concertina.optimizing import Clipping, LossScale, Optimizers
 from concertina.reduction import Reduction, Verdict
 from concertina.reports import Reporter
 
@@ -26,18 +27,28 @@ MOST_ATTEMPTS = 8
 
 
 class Trainee:
-    """What is trained: the module and its optimizer, with the views and snapshots that a step needs. One per process."""
+    """What is trained: the module and its optimizers, with the views and snapshots that a step needs. One per process."""
 
-    def __init__(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device):
+    def __init__(
+        self, module: torch.nn.Module, optimizers: Optimizers, device: torch.device, clipping: Clipping, scale: LossScale | None
+    ):
         self.module = module
-        self.optimizer = optimizer
+        self._optimizers = optimizers
+        self._scale = scale
+        self._clipping = clipping
         self.names = [name for name, each in module.named_parameters() if each.requires_grad]
         self.parameters = [each for each in module.parameters() if each.requires_grad]
         known = {id(each) for each in module.parameters()}
-        if any(id(each) not in known for group in optimizer.param_groups for each in group["params"]):
+        if any(id(each) not in known for each in optimizers.parameters()):
             raise ValueError("optimizer holds parameters that are not the model's; accepted are parameters of the model")
         if not self.parameters:
             raise ValueError("model has no parameters to train; accepted is a model with at least one")
+        trained = {id(each) for each in self.parameters}
+        self._sparse = optimizers.sparse()
+        self._held = [each for each in optimizers.parameters() if id(each) not in trained]
+        self._places = [
+            (owner, name, each) for owner in module.modules() for name, each in owner._buffers.items() if each is not None
+        ]
         dtypes = {each.dtype for each in self.parameters}
         self.gradient_dtype = dtypes.pop() if len(dtypes) == 1 else torch.float64
         length = sum(each.numel() for each in self.parameters)
@@ -51,10 +62,25 @@ class Trainee:
             each.grad = None
 
     def gradients(self) -> list[torch.Tensor | None]:
+        if any(each.grad is not None for each in self._held):
+            raise ValueError(
+                "a parameter that was frozen when train was called has a gradient; accepted is requires_grad=True at that time, "
+                "and fn_step_train freezing it for the epochs in which it is not to be trained"
+            )
         return [each.grad for each in self.parameters]
 
+    def frozen(self) -> list[bool]:
+        return [not each.requires_grad for each in self.module.parameters()]
+
     def descend(self, maxima: list[float]) -> None:
-        """Optimizer step with the mean gradients; a parameter that had no gradient in any micro-batch is left alone."""
+        """Optimizer step with the clipped mean gradients; a parameter without a gradient in any micro-batch is left alone.
+
+        With a loss scale, a step whose gradients overflowed is left out.
+        """
+        if self._scale is not None and not self._scale.accept(self.mean):
+            self.forget_gradients()
+            return
+        self._clipping.apply(self.mean)
         if self._mean_there is not self.mean:
             self._mean_there.copy_(self.mean)
         for each, gradient, maximum in zip(self.parameters, self._gradients, maxima):
@@ -62,7 +88,9 @@ class Trainee:
                 each.grad = None
             else:
                 each.grad = gradient if gradient.dtype == each.dtype else gradient.to(each.dtype)
-        self.optimizer.step()
+                if id(each) in self._sparse:
+                    each.grad = each.grad.to_sparse(1)
+        self._optimizers.step()
         self.forget_gradients()
 
     def start_step(self) -> None:
@@ -70,33 +98,39 @@ class Trainee:
             self.module.train()
 
     def buffers(self) -> list[torch.Tensor]:
-        return list(self.module.buffers())
+        """The same tensors every time; where user code assigned others, their values come into these."""
+        for owner, name, mine in self._places:
+            now = owner._buffers[name]
+            if now is not mine:
+                with torch.no_grad():
+                    mine.copy_(now)
+                owner._buffers[name] = mine
+        return [mine for _, _, mine in self._places]
 
     def set_buffers(self, sources: list[torch.Tensor]) -> None:
         with torch.no_grad():
-            for target, source in zip(self.module.buffers(), sources):
+            for target, source in zip(self.buffers(), sources):
                 target.copy_(source)
 
     def hyperparameters(self) -> list:
-        """The optimizer's groups without their parameters, as plain values."""
-        return [
-            {key: _plain(value) for key, value in group.items() if key != "params"} for group in self.optimizer.param_groups
-        ]
+        return self._optimizers.hyperparameters()
 
     def adopt_hyperparameters(self, groups: list) -> None:
-        for group, values in zip(self.optimizer.param_groups, groups):
-            for key, value in values.items():
-                if isinstance(group.get(key), torch.Tensor):
-                    group[key].fill_(value)
-                else:
-                    group[key] = value
+        self._optimizers.adopt_hyperparameters(groups)
+
+    def schedule(self, completed: int, per_epoch: int) -> None:
+        """Step the learning-rate schedules where this many steps of the job are complete."""
+        self._optimizers.schedule(completed, per_epoch)
+
+    def loss_scale(self) -> float:
+        return 1.0 if self._scale is None else self._scale.value
 
     def tensors(self) -> dict[str, torch.Tensor]:
         named = {name: each.detach() for name, each in self.module.named_parameters()}
         named.update({name: each.detach() for name, each in self.module.named_buffers()})
         return named
 
-    def load(self, tensors: dict[str, torch.Tensor], optimizer: dict) -> None:
+    def load(self, tensors: dict[str, torch.Tensor], optimizers: dict) -> None:
         """Raises DamagedState when names or shapes are not this model's."""
         mine = self.tensors()
         if mine.keys() != tensors.keys() or any(mine[name].shape != tensors[name].shape for name in mine):
@@ -104,17 +138,15 @@ class Trainee:
         with torch.no_grad():
             for name, each in mine.items():
                 each.copy_(tensors[name])
-        self.optimizer.load_state_dict(optimizer)
+        self._optimizers.load(optimizers)
+        if self._scale is not None and optimizers["scale"] is not None:
+            self._scale.load(optimizers["scale"])
 
     def optimizer_state(self) -> Any:
-        return self.optimizer.state_dict()
+        return {**self._optimizers.state(), "scale": None if self._scale is None else self._scale.state()}
 
     def weights_digest(self) -> str:
         return state.weights_digest(self.module.state_dict())
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
 
 
 class Report:
@@ -336,7 +368,7 @@ class Engine:
             "optimizer": self._trainee.optimizer_state(),
             "report": None if report is None else list(vars(report).values()),
             "logged": self._logged,
-            "memory": self._memory,
+            "memory": self._reporter.memory(True) if self._reporter.begun else self._memory,
             "boundary": self._boundary,
         }
 
@@ -360,6 +392,7 @@ class Engine:
         step, trainee, reduction = self.step, self._trainee, self._reduction
         slices = self._samples.slices(step)
         divisor = sum(map(len, slices)) / self._samples.full_slice
+        divisor *= trainee.loss_scale()
         before = [each.detach().clone() for each in trainee.buffers()]
         for attempt in range(MOST_ATTEMPTS):
             losses, accuracies, after = self._compute(step, slices, before)
@@ -427,6 +460,7 @@ class Engine:
             self._memory = state.decode(news["memory"], [])
             self._logged = news["logged"]
         self._trainee.descend(verdict.maxima)
+        self._trainee.schedule(step + 1, self._samples.steps_per_epoch)
         self._trainee.set_buffers(after)
         self._bounds = sums.followed(self._bounds, verdict.maxima)
         count = sum(map(len, slices))
@@ -459,10 +493,16 @@ class Engine:
         if self._mesh.rank != 0 or self._final is not None:
             return
         step, per_epoch = self.step, self._samples.steps_per_epoch
-        self._reporter.begin(self._memory)
+        if not self._reporter.begun:
+            # A schedule that on_train_begin makes anew would put its first rate into the optimizer.
+            kept = self._trainee.hyperparameters()
+            self._reporter.begin(self._memory)
+            if self._memory is not None:
+                self._trainee.adopt_hyperparameters(kept)
         self._log()
         if self._membership.stopped:
             raise Stopped
+        frozen = self._trainee.frozen()
         if step % per_epoch == 0 and self._boundary != step:
             epoch = step // per_epoch
             if epoch:
@@ -474,6 +514,10 @@ class Engine:
                 if self._wanted_workers is not None:
                     self._wanted = self._wanted_workers(epoch, self._logical_workers)
             self._boundary = step
+            if self._trainee.frozen() != frozen:
+                raise ValueError(
+                    "a callback changed requires_grad of a parameter; accepted is doing so in fn_step_train, which every worker runs"
+                )
         self._memory = self._reporter.memory(True) if self._checkpoints.due() else self._memory
         if step < self._steps:
             self._checkpoints.offer(step, self._snapshot)
@@ -511,13 +555,20 @@ class Engine:
         if self._checkpoint_freq and (epoch + 1) % self._checkpoint_freq == 0:
             self._files.epoch(epoch + 1)
         if not last and self._validation_freq and (epoch + 1) % self._validation_freq == 0:
-            result = self._evaluation.run(epoch)
+            result = self._test(epoch)
             if result is not None:
                 self._reporter.tested(*result, per_epoch, epoch)
         self._reporter.epoch_end(epoch)
 
+    def _test(self, epoch: int) -> tuple[float, float] | None:
+        """Evaluate; buffers that change while the model is used are this worker's alone, so they are put back."""
+        before = [each.detach().clone() for each in self._trainee.buffers()]
+        result = self._evaluation.run(epoch)
+        self._trainee.set_buffers(before)
+        return result
+
     def _finish(self) -> None:
-        result = self._evaluation.run(self._epochs - 1)
+        result = self._test(self._epochs - 1)
         if result is not None:
             self._reporter.tested(*result, self._samples.steps_per_epoch, self._epochs - 1)
         path = self._files.final()

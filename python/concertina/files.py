@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import torch
 class ModelFiles:
     """Writes model and optimizer state; each file appears whole or not at all, so writing twice is harmless."""
 
-    def __init__(self, results: Path, module: torch.nn.Module, optimizer: torch.optim.Optimizer, onnx_sample: Any | None):
+    def __init__(self, results: Path, module: torch.nn.Module, optimizer_state: Callable[[], Any], onnx_sample: Any | None):
         self._results = results
         self._folder = results / "model" / "train"
         self._module = module
-        self._optimizer = optimizer
+        self._optimizer_state = optimizer_state
         self._onnx_sample = onnx_sample
 
     def epoch(self, completed: int) -> None:
@@ -35,7 +36,7 @@ class ModelFiles:
         path = self._folder / f"{name}.pth"
         weights = {key: _there(value) for key, value in self._module.state_dict().items()}
         self._save(weights, path)
-        self._save(self._optimizer.state_dict(), self._folder / f"{name}_optimizer_state.pth")
+        self._save(self._optimizer_state(), self._folder / f"{name}_optimizer_state.pth")
         return path
 
     def _save(self, content: Any, path: Path) -> None:

@@ -153,6 +153,15 @@ class KerasTrainee:
         for each, source in zip(self._buffers, sources):
             _assign(each, source)
 
+    def loss_scale(self) -> float:
+        return 1.0
+
+    def schedule(self, completed: int, per_epoch: int) -> None:
+        """A Keras optimizer has its schedule within."""
+
+    def frozen(self) -> list[bool]:
+        return [not each.trainable for each in self.model.weights]
+
     def hyperparameters(self) -> list:
         return [] if self._rate is None else [{"learning_rate": float(self._rate.numpy())}]
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from concertina import state
+from concertina import optimizing, state
 
 FLUSH_SECONDS = 0.2
+SCHEDULERS = "(schedulers)"
 
 
 class TrainingLog:
@@ -74,8 +75,8 @@ def _rounded(loss: float, acc: float) -> str:
 class Reporter:
     """Calls the user's logger and callbacks, in whichever of their published signatures, and prints progress lines.
 
-    Lives on every worker, speaks only on rank 0. Plain numbers that logger and callbacks keep as attributes are `memory`: they
-    follow the role of rank 0 from worker to worker.
+    Lives on every worker, speaks only on rank 0. Plain numbers that logger and callbacks keep as attributes, and the state of
+    learning-rate schedulers there, are `memory`: they follow the role of rank 0 from worker to worker.
     """
 
     def __init__(self, logger: Any, callbacks: list, params: dict, model: Any, output: Callable[[str], None] | None = None):
@@ -84,16 +85,16 @@ class Reporter:
         self._params = params
         self._model = model
         self._output = output or _print
-        self._begun = False
+        self.begun = False
         self._train_form = _takes_metrics(getattr(logger, "log_train_metrics", None))
         self._test_form = _takes_metrics(getattr(logger, "log_test_metrics", None))
         self._flushed = 0.0
 
     def begin(self, memory: list | None) -> None:
         """First thing on becoming rank 0."""
-        if self._begun:
+        if self.begun:
             return
-        self._begun = True
+        self.begun = True
         for callback in self._callbacks:
             callback.params = self._params
             callback.model = self._model
@@ -103,10 +104,15 @@ class Reporter:
         if memory is not None:
             for each, values in zip(self._rememberers(), memory):
                 for name, value in values.items():
-                    setattr(each, name, value)
+                    if name != SCHEDULERS:
+                        setattr(each, name, value)
+                schedulers = _schedulers(each)
+                for name, value in values.get(SCHEDULERS, {}).items():
+                    if name in schedulers:
+                        optimizing.load_scheduler(schedulers[name], value)
 
     def memory(self, containers: bool) -> list:
-        """Numbers kept by logger and callbacks; with `containers` also lists, tuples and dicts of plain values."""
+        """Numbers and schedulers' state kept by logger and callbacks; with `containers` also lists, tuples and dicts of values."""
         remembered = []
         for each in self._rememberers():
             values = {}
@@ -121,6 +127,9 @@ class Reporter:
                             values[name] = value
                     except ValueError:
                         continue
+            schedulers = {name: each.state_dict() for name, each in _schedulers(each).items()}
+            if schedulers:
+                values[SCHEDULERS] = schedulers
             remembered.append(values)
         return remembered
 
@@ -175,6 +184,18 @@ class Reporter:
 
     def _rememberers(self) -> list:
         return ([self._logger] if self._logger is not None else []) + list(self._callbacks)
+
+
+def _schedulers(holder: Any) -> dict[str, Any]:
+    """Learning-rate schedulers among the attributes of a callback, and in lists, tuples and dicts there, by a name for each."""
+    found = {}
+    for name, value in vars(holder).items() if hasattr(holder, "__dict__") and holder is not None else ():
+        if optimizing.is_scheduler(value):
+            found[name] = value
+        elif type(value) in (list, tuple, dict) and name != "params":
+            pairs = value.items() if type(value) is dict else enumerate(value)
+            found.update({f"{name}[{key}]": each for key, each in pairs if optimizing.is_scheduler(each)})
+    return found
 
 
 class _Printer:

@@ -4,37 +4,19 @@ import json
 import os
 import signal
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import Dataset
 
 import concertina.engine
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
+from script_common import WORKER, Numbered, die_where_told, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
-WORKER = os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2]
 EPOCHS = int(os.environ.get("TEST_EPOCHS", "4"))
 SAMPLES = int(os.environ.get("TEST_SAMPLES", "203"))
-
-
-class Numbered(Dataset):
-    """Samples (x, y, id), made from a fixed seed."""
-
-    def __init__(self, count, shape, seed):
-        generator = torch.Generator().manual_seed(seed)
-        self.x = torch.randn(count, *shape, generator=generator)
-        self.y = (self.x.flatten(1)[:, :5].sum(1) > 0).long() + (self.x.flatten(1)[:, 5] > 0.5).long()
-
-    def __len__(self):
-        return len(self.x)
-
-    def __getitem__(self, number):
-        noise = torch.rand(()) * 0.01
-        return self.x[number] + noise, self.y[number], number
 
 
 class Mlp(nn.Module):
@@ -79,26 +61,10 @@ class Curve(LoggerCallback):
         self.file.flush()
 
 
-def wait_for_gate(number):
-    """The test holds the job before this step until it has opened the gate beyond it."""
-    limit = time.monotonic() + 60.0
-    while True:
-        try:
-            with open(os.path.join(os.environ["RESULT_DIR"], "gate")) as file:
-                if number < int(file.read() or 0):
-                    return
-        except FileNotFoundError:
-            return
-        if time.monotonic() > limit:
-            raise RuntimeError("the gate did not open")
-        time.sleep(0.001)
-
-
 def step(model, data, eva, train_loader, fn_args):
     x, y, ids = data
     number = fn_args["epoch"] * len(train_loader) + fn_args["step"]
-    if f"{WORKER}:{number}" in os.environ.get("CONCERTINA_FAIL_AT", "").split(","):
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_where_told(number)
     if os.environ.get("TEST_RAISE_AT") == str(number):
         raise ZeroDivisionError(f"the script is wrong at step {number}")
     if not fn_args["logical_worker"]:

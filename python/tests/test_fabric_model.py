@@ -26,7 +26,7 @@ def datasets(samples=50):
 
 def fabric(**options):
     model = torch.nn.Linear(4, 2)
-    optimizer = options.pop("optimizer", None) or torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = options.pop("optimizer", torch.optim.SGD(model.parameters(), lr=0.1))
     return FabricModel(
         options.pop("model", model), options.pop("datasets", datasets), F.cross_entropy, optimizer, **options
     )
@@ -329,3 +329,192 @@ def test_without_a_subid_no_summary_is_written(place, monkeypatch):
     record.close()
     assert not (place / "val_dict_list.json").exists()
     assert "subid" not in json.loads((place / "log/evaluation-metrics.txt").read_text())["meta"]
+
+
+def two_optimizers(model):
+    return [torch.optim.SGD([model.weight], lr=0.1), torch.optim.Adam([model.bias], lr=0.1)]
+
+
+@pytest.mark.parametrize(
+    "options,message",
+    [
+        ({"max_grad_norm": 0}, "max_grad_norm is 0; accepted is a number above 0"),
+        ({"clip_grad_value": float("nan")}, "clip_grad_value is nan; accepted"),
+        ({"max_grad_norm": 1.0, "clip_grad_value": 1.0}, "max_grad_norm is 1.0 and clip_grad_value is 1.0; accepted is one"),
+        ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8'; accepted are None, 'bf16' and 'fp16'"),
+        ({"lr_scheduler_freq": "batch"}, "lr_scheduler_freq is 'batch'; accepted are 'epoch' and 'step'"),
+        ({"lr_scheduler": 3}, "lr_scheduler is a int; accepted is"),
+        ({"optimizer": [3]}, "optimizer is a int; accepted is a torch.optim.Optimizer"),
+        ({"optimizer": {}}, "optimizer is empty; accepted is a torch.optim.Optimizer or a list, tuple or dict"),
+    ],
+)
+def test_wrong_ways_of_optimizing_are_named(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fabric(**options)
+
+
+def test_optimizers_and_schedules_that_do_not_fit_are_refused():
+    model = torch.nn.Linear(4, 2)
+    first, second = torch.optim.SGD(model.parameters(), lr=0.1), torch.optim.Adam([model.bias])
+    with pytest.raises(ValueError, match="a parameter in two optimizers"):
+        fabric(model=model, optimizer=[first, second])
+    with pytest.raises(ValueError, match="StepLR belongs to another optimizer"):
+        fabric(model=model, optimizer=first, lr_scheduler=torch.optim.lr_scheduler.StepLR(second, 1))
+    with pytest.raises(ValueError, match="ReduceLROnPlateau; accepted is one whose step takes no metric"):
+        fabric(model=model, optimizer=first, lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau(first))
+
+
+@pytest.mark.parametrize("form", [list, tuple, lambda pair: dict(zip(("a", "b"), pair))])
+def test_several_optimizers_come_back_as_given_and_leave_their_states(place, form):
+    model = torch.nn.Linear(4, 2)
+    given = form(two_optimizers(model))
+    seen = []
+
+    def step(wrapped, data, eva, train_loader, fn_args):
+        seen.append(wrapped.get_optimizer())
+        loss = F.cross_entropy(wrapped(data[0]), data[1])
+        loss.backward()
+        return 0.0, loss
+
+    before = [each.detach().clone() for each in model.parameters()]
+    instance = fabric(model=model, optimizer=given, fn_step_train=step)
+    instance.train(2, 10, 2)
+    assert instance.get_optimizer() is given and all(each is given for each in seen)
+    assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters()))
+    saved = torch.load(place / "model/train/model_epoch_final_optimizer_state.pth", weights_only=True)
+    assert len(saved) == 2 and type(saved) is (dict if isinstance(given, dict) else list)
+
+
+def one_step(**options):
+    """Weights after one step on all 50 samples, by the engine; and the model as it was."""
+    torch.manual_seed(3)
+    model = torch.nn.Linear(4, 2)
+    start = {name: each.clone() for name, each in model.state_dict().items()}
+    fabric(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=1.0), **options).train(1, 50, 1)
+    return start, model
+
+
+@pytest.mark.parametrize("options", [{"max_grad_norm": 0.01}, {"max_grad_norm": 100.0}, {"clip_grad_value": 0.02}])
+def test_clipping_is_that_of_torch(options):
+    start, trained = one_step(**options)
+    plain = torch.nn.Linear(4, 2)
+    plain.load_state_dict(start)
+    training, _ = datasets()
+    F.cross_entropy(plain(training.tensors[0]), training.tensors[1]).backward()
+    if "max_grad_norm" in options:
+        torch.nn.utils.clip_grad_norm_(plain.parameters(), options["max_grad_norm"])
+    else:
+        torch.nn.utils.clip_grad_value_(plain.parameters(), options["clip_grad_value"])
+    torch.optim.SGD(plain.parameters(), lr=1.0).step()
+    for mine, theirs in zip(trained.parameters(), plain.parameters()):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_schedules_are_stepped_by_epoch_or_by_step():
+    for frequency, expected in (("epoch", 0.1 * 0.5**2), ("step", 0.1 * 0.5**6)):
+        model = torch.nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        fabric(model=model, optimizer=optimizer, lr_scheduler=schedule, lr_scheduler_freq=frequency).train(2, 10, 2)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("precision,dtype", [(None, torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_mixed_precision_computes_in_its_type_and_keeps_float32_weights(precision, dtype):
+    class Watched(torch.nn.Linear):
+        seen = set()
+
+        def forward(self, x):
+            outputs = super().forward(x)
+            self.seen.add(outputs.dtype)
+            return outputs
+
+    model = Watched(4, 2)
+    Watched.seen.clear()
+    before = model.weight.detach().clone()
+    fabric(model=model, mixed_precision=precision, optimizer=torch.optim.SGD(model.parameters(), lr=0.1)).train(1, 10, 2)
+    assert Watched.seen == {dtype} and model.weight.dtype == torch.float32
+    assert not torch.equal(before, model.weight)
+
+
+def test_fp16_wants_the_scaled_backward():
+    def step(model, data, eva, train_loader, fn_args):
+        loss = F.cross_entropy(model(data[0]), data[1])
+        loss.backward()
+        return 0.0, loss
+
+    with pytest.raises(ValueError, match=re.escape("fn_step_train did not call model.backward(loss)")):
+        fabric(fn_step_train=step, mixed_precision="fp16").train(1, 10)
+
+
+def test_a_loss_scale_falls_with_an_overflow_and_grows_again():
+    from concertina.optimizing import FIRST_SCALE, GROWTH_STEPS, LossScale
+
+    scale = LossScale()
+    assert not scale.accept(torch.tensor([1.0, float("inf")])) and scale.value == FIRST_SCALE / 2
+    other = LossScale()
+    other.load(scale.state())
+    assert all(other.accept(torch.ones(2)) for _ in range(GROWTH_STEPS)) and other.value == FIRST_SCALE
+
+
+def test_freezing_in_a_callback_is_refused():
+    class Freezer(Callback):
+        def on_epoch_begin(self, epoch):
+            self.model.bias.requires_grad_(epoch == 0)
+
+    with pytest.raises(ValueError, match="a callback changed requires_grad"):
+        fabric(user_callback=[Freezer()]).train(2, 10)
+
+
+def test_a_parameter_frozen_at_the_beginning_cannot_thaw():
+    model = torch.nn.Linear(4, 2)
+    model.bias.requires_grad_(False)
+
+    def step(wrapped, data, eva, train_loader, fn_args):
+        wrapped.bias.requires_grad_(True)
+        loss = F.cross_entropy(wrapped(data[0]), data[1])
+        loss.backward()
+        return 0.0, loss
+
+    with pytest.raises(ValueError, match="frozen when train was called"):
+        fabric(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), fn_step_train=step).train(1, 10)
+
+
+class Squares(IterableDataset):
+    """A stream of 20 samples."""
+
+    def __iter__(self):
+        return iter((torch.full((4,), float(number)), torch.tensor(number % 2)) for number in range(20))
+
+
+@pytest.mark.parametrize("test,count", [(None, 0), (TensorDataset(torch.empty(0, 4), torch.empty(0).long()), 0), (Squares(), 2)])
+def test_a_test_set_may_be_missing_empty_or_a_stream(test, count):
+    logger = Recorder()
+    fabric(datasets=lambda: (datasets()[0], test), driver_logger=logger).train(2, 10, 2)
+    assert len([call for call in logger.calls if call[0] == "test"]) == count
+
+
+@pytest.mark.parametrize("name", ["driver_logger", "worker_logger", "driver_logger_callback", "worker_logger_callback"])
+@pytest.mark.parametrize("kind", [Recorder, LaterRecorder])
+def test_every_spelling_of_the_logger_takes_both_forms(name, kind):
+    logger = kind()
+    fabric(**{name: logger}).train(3, 10, 2, validation_freq=2)
+    if kind is Recorder:
+        kinds = [call if isinstance(call, str) else call[0] for call in logger.calls]
+        assert kinds == ["begin", *["train"] * 6, "test", *["train"] * 3, "test", "end"]
+    else:
+        assert [len(call) for call in logger.calls] == [4] * 6 + [3] + [4] * 3 + [3]
+
+
+@pytest.mark.parametrize("option", ["enable_onnx", "save_to_onnx"])
+def test_the_onnx_file_computes_what_the_model_does(place, option):
+    numpy = pytest.importorskip("numpy")
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 2))
+    fabric(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), **{option: True}).train(2, 10, 2)
+    session = runtime.InferenceSession(str(place / "model/train/model_epoch_final.onnx"), providers=["CPUExecutionProvider"])
+    inputs = torch.randn(7, 4)
+    (outputs,) = session.run(["output"], {"input": inputs.numpy()})
+    model.eval()
+    numpy.testing.assert_allclose(outputs, model(inputs).detach().numpy(), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,46 @@
+"""What the tests' training scripts share: their data, and where the test holds or kills a worker."""
+
+import os
+import signal
+import time
+
+import torch
+from torch.utils.data import Dataset
+
+WORKER = os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2]
+
+
+class Numbered(Dataset):
+    """Samples (x, y, id), made from a fixed seed."""
+
+    def __init__(self, count, shape, seed):
+        generator = torch.Generator().manual_seed(seed)
+        self.x = torch.randn(count, *shape, generator=generator)
+        self.y = (self.x.flatten(1)[:, :5].sum(1) > 0).long() + (self.x.flatten(1)[:, 5] > 0.5).long()
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, number):
+        noise = torch.rand(()) * 0.01
+        return self.x[number] + noise, self.y[number], number
+
+
+def wait_for_gate(number):
+    """The test holds the job before this step until it has opened the gate beyond it."""
+    limit = time.monotonic() + 60.0
+    while True:
+        try:
+            with open(os.path.join(os.environ["RESULT_DIR"], "gate")) as file:
+                if number < int(file.read() or 0):
+                    return
+        except FileNotFoundError:
+            return
+        if time.monotonic() > limit:
+            raise RuntimeError("the gate did not open")
+        time.sleep(0.001)
+
+
+def die_where_told(number):
+    if f"{WORKER}:{number}" in os.environ.get("CONCERTINA_FAIL_AT", "").split(","):
+        os.kill(os.getpid(), signal.SIGKILL)
