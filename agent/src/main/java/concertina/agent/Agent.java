@@ -456,8 +456,10 @@ final class Agent implements AutoCloseable {
         if (!spec.userCommand().isEmpty()) {
             return new Program.Command(spec.userCommand());
         }
-        boolean forkable =
-                !foreign && spec.framework() != Framework.TENSORFLOW && !WorkerEnvironment.needsNewInterpreter(spec);
+        boolean forkable = !foreign
+                && spec.framework() != Framework.TENSORFLOW
+                && spec.framework() != Framework.DIST_TENSORFLOW
+                && !WorkerEnvironment.needsNewInterpreter(spec);
         Path script = folder.script(spec);
         Path working = folder.workingFolder(spec);
         String name = script.startsWith(working) ? working.relativize(script).toString() : script.toString();

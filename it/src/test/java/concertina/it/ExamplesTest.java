@@ -1,6 +1,7 @@
 package concertina.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -15,6 +16,7 @@ import tools.jackson.databind.JsonNode;
 /** Every example runs and learns. */
 class ExamplesTest {
     private static final Duration LIMIT = Duration.ofSeconds(120);
+    private static final Duration LONG_LIMIT = Duration.ofSeconds(240);
     private static final String DATA = " --cs-datastore-meta type=fs,data_path=digits ";
 
     private static Platform platform;
@@ -81,6 +83,44 @@ class ExamplesTest {
         assertThat(metrics.get(3).get("accuracy").asDouble()).isGreaterThan(0.9);
         assertThat(results.resolve("model/digits.pth")).exists();
         assertThat(client.log(id, "").lines()).hasSize(4);
+    }
+
+    @Test
+    void theElasticKerasDigitsReachNinetyFivePercent() {
+        assumeTensorflow();
+        String id = submit("edtTensorflow --numWorker 2 --epochs 6" + DATA, "keras-digits");
+        client.awaitState(id, "FINISHED", LONG_LIMIT);
+
+        JsonNode job = client.job(id);
+
+        assertThat(job.get("testAccuracy").asDouble()).isGreaterThanOrEqualTo(95);
+        assertThat(platform.resultFolder(client.user(), id).resolve("model/train/model_epoch_final.keras"))
+                .exists();
+        assertThat(client.log(id, "")).contains("Train,", "Test,");
+    }
+
+    @Test
+    void theTensorflowGangTrainsOneModelOnBothOfItsProcesses() {
+        assumeTensorflow();
+        String id = submit("disttensorflow --numWorker 2 --epochs 3" + DATA, "disttensorflow");
+        client.awaitState(id, "FINISHED", LONG_LIMIT);
+
+        String output = client.log(id, "outlog");
+
+        assertThat(output).contains("TF_CONFIG: worker 0 of 2", "TF_CONFIG: worker 1 of 2");
+        for (String line :
+                output.lines().filter(each -> each.contains("over the gang")).toList()) {
+            String figure = line.substring(line.indexOf("epoch"));
+            assertThat(output).as("both see the same sum").contains("worker 0: " + figure, "worker 1: " + figure);
+        }
+        assertThat(output).containsPattern("Test accuracy: 9[0-9]");
+        assertThat(platform.resultFolder(client.user(), id).resolve("model/digits.index"))
+                .exists();
+    }
+
+    /** Jobs on TensorFlow need a Python that has it; {@code ./concertina test} provides one. */
+    private static void assumeTensorflow() {
+        assumeThat(Platform.pythonFinds("tensorflow")).isTrue();
     }
 
     private static String submit(String start, String example) {

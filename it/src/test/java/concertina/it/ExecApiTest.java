@@ -117,7 +117,8 @@ class ExecApiTest {
                 assertThat(framework.has(key)).as(key).isTrue();
             }
         }
-        assertThat(names).contains("PyTorch", "distPyTorch", "tensorflow", "edtPyTorch");
+        assertThat(names)
+                .contains("PyTorch", "distPyTorch", "tensorflow", "disttensorflow", "edtPyTorch", "edtTensorflow");
     }
 
     @Test

@@ -82,6 +82,24 @@ final class Platform implements AutoCloseable {
         return python;
     }
 
+    /** Whether the Python that workers run in has this module. */
+    static boolean pythonFinds(String module) {
+        try {
+            Process process = new ProcessBuilder(
+                            python(),
+                            "-c",
+                            "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)",
+                            module)
+                    .start();
+            return process.waitFor() == 0;
+        } catch (IOException failed) {
+            throw new UncheckedIOException(failed);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(interrupted);
+        }
+    }
+
     /** The product's folder, which holds {@code python/} and {@code examples/}. */
     static Path home() {
         return Path.of("").toAbsolutePath().getParent();

@@ -10,8 +10,12 @@ public enum Framework {
     TENSORFLOW("tensorflow", "SingleNodeTensorflowTrain", Mode.SINGLE),
     /** A rigid gang of processes that find each other through MASTER_ADDR, MASTER_PORT, WORLD_SIZE and RANK. */
     DIST_PYTORCH("distPyTorch", "DistributePyTorchTrain", Mode.GANG),
+    /** A rigid gang of processes that find each other through TF_CONFIG. */
+    DIST_TENSORFLOW("disttensorflow", "DistributeTensorflow2xTrain", Mode.GANG),
     /** An elastic job on the FabricModel runtime. */
-    EDT_PYTORCH("edtPyTorch", "ElasticPyTorchTrain", Mode.ELASTIC);
+    EDT_PYTORCH("edtPyTorch", "ElasticPyTorchTrain", Mode.ELASTIC),
+    /** An elastic job on the FabricModel runtime that trains a Keras model. */
+    EDT_TENSORFLOW("edtTensorflow", "ElasticTensorflow1xTrain", Mode.ELASTIC);
 
     /** Whether the number of workers is one, fixed, or changes while the job runs. */
     public enum Mode {

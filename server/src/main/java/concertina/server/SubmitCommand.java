@@ -36,7 +36,10 @@ final class SubmitCommand implements Callable<Integer> {
             description = "Print the training log until the job has ended.")
     private boolean follow;
 
-    @Parameters(index = "0", paramLabel = "FRAMEWORK", description = "edtPyTorch, PyTorch, distPyTorch or tensorflow.")
+    @Parameters(
+            index = "0",
+            paramLabel = "FRAMEWORK",
+            description = "edtPyTorch, edtTensorflow, PyTorch, distPyTorch, tensorflow or disttensorflow.")
     private String framework = "";
 
     @Parameters(

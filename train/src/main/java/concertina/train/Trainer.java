@@ -6,6 +6,7 @@ import concertina.model.AgentId;
 import concertina.model.AgentReport;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
+import concertina.model.Framework;
 import concertina.model.Framework.Mode;
 import concertina.model.JobId;
 import concertina.model.JobSpec;
@@ -52,6 +53,9 @@ public final class Trainer implements Jobs, Agents {
     private static final Logger LOG = LoggerFactory.getLogger(Trainer.class);
 
     private static final Pattern AGENT_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
+
+    /** Where a worker of a TensorFlow gang listens; TF_CONFIG says the same in TensorFlow's words. */
+    private static final String LISTENS_AT = "CONCERTINA_LISTENS_AT";
 
     private static final List<String> THREADS = List.of("OMP_NUM_THREADS", "MKL_NUM_THREADS");
 
@@ -801,22 +805,17 @@ public final class Trainer implements Jobs, Agents {
             hosts.add(host);
         }
         boolean gang = job.spec.framework().mode() == Mode.GANG;
-        int masterPort = 0;
+        boolean everyWorkerListens = job.spec.framework() == Framework.DIST_TENSORFLOW;
+        List<String> addresses = new ArrayList<>();
         if (gang) {
-            Set<String> taken = new HashSet<>();
-            unfinished
-                    .values()
-                    .forEach(other -> other.life.workers.values().stream()
-                            .filter(worker -> worker.living() && worker.host.equals(hosts.getFirst().host))
-                            .forEach(worker -> taken.add(worker.environment.getOrDefault("MASTER_PORT", ""))));
-            Optional<Integer> port = hosts.getFirst().ports.stream()
-                    .filter(candidate -> !taken.contains(Integer.toString(candidate)))
-                    .findFirst();
-            if (port.isEmpty()) {
-                gangNeedsPorts = true;
-                return List.of();
+            for (AgentLink host : everyWorkerListens ? hosts : hosts.subList(0, 1)) {
+                Optional<String> address = freeAddress(host, addresses);
+                if (address.isEmpty()) {
+                    gangNeedsPorts = true;
+                    return List.of();
+                }
+                addresses.add(address.get());
             }
-            masterPort = port.get();
         }
         List<JobEvent.WorkerAssigned> assigned = new ArrayList<>();
         Map<AgentId, Integer> localRanks = new HashMap<>();
@@ -831,18 +830,50 @@ public final class Trainer implements Jobs, Agents {
                     starts.get(i),
                     "log/task" + ordinal + "." + host.agent,
                     gang
-                            ? Map.of(
-                                    "MASTER_ADDR", hosts.getFirst().host,
-                                    "MASTER_PORT", Integer.toString(masterPort),
-                                    "WORLD_SIZE", Integer.toString(starts.size()),
-                                    "RANK", Integer.toString(i),
-                                    "LOCAL_RANK", Integer.toString(localRank),
-                                    "WMLA_NWORKER", Integer.toString(starts.size()),
-                                    "WMLA_WORKER_NDEVICE", Integer.toString(job.spec.slotsPerWorker()),
-                                    "NODE_RANK", Integer.toString(i))
+                            ? meeting(job.spec, addresses, hosts.getFirst().host, starts.size(), i, localRank)
                             : job.elastic() ? threads(job, hosts.getFirst()) : Map.of()));
         }
         return assigned;
+    }
+
+    /** A port of the agent that no living worker was told to listen at, with the agent's host. */
+    private Optional<String> freeAddress(AgentLink link, List<String> chosen) {
+        Set<String> taken = new HashSet<>(chosen);
+        for (Tracked other : unfinished.values()) {
+            for (Worker worker : other.life.workers.values()) {
+                if (worker.living()) {
+                    Map<String, String> environment = worker.environment;
+                    taken.add(environment.get("MASTER_ADDR") + ":" + environment.get("MASTER_PORT"));
+                    taken.add(environment.getOrDefault(LISTENS_AT, ""));
+                }
+            }
+        }
+        return link.ports.stream()
+                .map(port -> link.host + ":" + port)
+                .filter(address -> !taken.contains(address))
+                .findFirst();
+    }
+
+    /** How the workers of a gang find each other: the first one's address, and for TensorFlow everybody's. */
+    private static Map<String, String> meeting(
+            JobSpec spec, List<String> addresses, String firstHost, int size, int rank, int localRank) {
+        Map<String, String> environment = new HashMap<>();
+        environment.put("MASTER_ADDR", firstHost);
+        environment.put("MASTER_PORT", addresses.getFirst().substring(firstHost.length() + 1));
+        environment.put("WORLD_SIZE", Integer.toString(size));
+        environment.put("RANK", Integer.toString(rank));
+        environment.put("LOCAL_RANK", Integer.toString(localRank));
+        environment.put("WMLA_NWORKER", Integer.toString(size));
+        environment.put("WMLA_WORKER_NDEVICE", Integer.toString(spec.slotsPerWorker()));
+        environment.put("NODE_RANK", Integer.toString(rank));
+        if (spec.framework() == Framework.DIST_TENSORFLOW) {
+            environment.put(LISTENS_AT, addresses.get(rank));
+            environment.put(
+                    "TF_CONFIG",
+                    "{\"cluster\":{\"worker\":[\"" + String.join("\",\"", addresses) + "\"]},\"task\":{\"index\":"
+                            + rank + ",\"type\":\"worker\"}}");
+        }
+        return environment;
     }
 
     /** Kernels add in another order with another number of threads: the job's first worker decides for all that follow. */

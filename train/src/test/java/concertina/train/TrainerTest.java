@@ -14,8 +14,10 @@ import concertina.model.JobId;
 import concertina.model.JobState;
 import concertina.model.UserName;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
 /** Jobs from submission to their end, whatever their framework. */
@@ -277,6 +279,34 @@ class TrainerTest {
         workers.forEach(worker -> worker.exit(0, 0));
         cluster.settle();
         assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
+    }
+
+    @Test
+    void everyWorkerOfATensorflowGangHasAnAddressOfItsOwn() {
+        FakeCluster cluster = new FakeCluster("node1:2", "node2:2");
+        List<String> seen = new ArrayList<>();
+        for (int gang = 0; gang < 2; gang++) {
+            cluster.agent("node1").ports = List.of(41001, 41002);
+            cluster.agent("node2").ports = List.of(41001, 41002);
+            JobId job = cluster.submit(spec(Framework.DIST_TENSORFLOW, 2));
+            cluster.settle();
+            List<FakeWorker> workers = cluster.livingWorkers(job);
+            assertThat(workers).hasSize(2);
+            String addresses = workers.stream()
+                    .map(worker -> "\"" + worker.environment.get("CONCERTINA_LISTENS_AT") + "\"")
+                    .collect(Collectors.joining(","));
+            for (int rank = 0; rank < 2; rank++) {
+                Map<String, String> environment = workers.get(rank).environment;
+                assertThat(environment)
+                        .containsEntry("RANK", Integer.toString(rank))
+                        .containsEntry(
+                                "TF_CONFIG",
+                                "{\"cluster\":{\"worker\":[" + addresses + "]},\"task\":{\"index\":" + rank
+                                        + ",\"type\":\"worker\"}}");
+                seen.add(environment.get("CONCERTINA_LISTENS_AT"));
+            }
+        }
+        assertThat(seen).doesNotHaveDuplicates().allMatch(each -> each.matches("node[12]\\.example:4100[12]"));
     }
 
     @Test

@@ -238,7 +238,17 @@ final class Views {
         entry.put("maxWorkers", single ? 1 : 1024);
         entry.put("workerMemory", "4G");
         entry.put("frameworkCmdGenerator", "");
-        entry.put("backend", framework.elastic() ? "pytorch" : "");
+        entry.put(
+                "backend",
+                switch (framework) {
+                    case EDT_PYTORCH -> "pytorch";
+                    case EDT_TENSORFLOW -> "tensorflow";
+                    case PYTORCH, TENSORFLOW, DIST_PYTORCH, DIST_TENSORFLOW -> "";
+                });
+        if (framework == Framework.DIST_TENSORFLOW) {
+            entry.put("distributeStrategy", "MultiWorkerMirroredStrategy");
+            entry.put("numPs", 0);
+        }
         entry.put("prebuiltModelMain", "");
         entry.put("prebuiltModelDir", "");
         entry.put("exports", Map.of());
@@ -261,6 +271,15 @@ final class Views {
                                 + " WORLD_SIZE and RANK.",
                         "Example: --exec-start distPyTorch --numWorker 2 --model-dir digits --model-main train.py",
                         "Example: --exec-start distPyTorch --numWorker 2 --user-cmd -- bash run.sh");
+            case DIST_TENSORFLOW ->
+                List.of(
+                        "A fixed number of TensorFlow processes that start together and read TF_CONFIG.",
+                        "Example: --exec-start disttensorflow --numWorker 2 --model-dir digits --model-main train.py");
+            case EDT_TENSORFLOW ->
+                List.of(
+                        "An elastic job: between 1 and --numWorker processes of a script that gives FabricModel a Keras"
+                                + " model.",
+                        "Example: --exec-start edtTensorflow --numWorker 4 --model-dir digits --model-main train.py");
             case EDT_PYTORCH ->
                 List.of(
                         "An elastic job: between 1 and --numWorker processes of a script that uses FabricModel.",

@@ -329,7 +329,8 @@ class ExecApiTest {
     void frameworksAreListedWithEveryRecordedKey() {
         JsonNode frameworks = server.json("bob", EXECS + "/frameworks");
         assertThat(frameworks.values().stream().map(entry -> entry.get("name").asString()))
-                .containsExactly("PyTorch", "tensorflow", "distPyTorch", "edtPyTorch");
+                .containsExactly(
+                        "PyTorch", "tensorflow", "distPyTorch", "disttensorflow", "edtPyTorch", "edtTensorflow");
         for (JsonNode entry : frameworks) {
             assertThat(entry.propertyNames())
                     .contains("description", "desc", "deployMode", "execMode", "appName", "maxWorkers", "exports");

@@ -287,10 +287,11 @@ class SubmitLineTest {
     void aMissingOrUnknownFrameworkOrScriptIsNamed() {
         refused(
                 "--model-main main.py",
-                "--exec-start is '', accepted: one of PyTorch, tensorflow, distPyTorch, edtPyTorch");
+                "--exec-start is '', accepted: one of PyTorch, tensorflow, distPyTorch, disttensorflow, edtPyTorch,"
+                        + " edtTensorflow");
         refused(
-                "--exec-start disttensorflow --model-main a.py",
-                "--exec-start is 'disttensorflow', accepted: one of PyTorch");
+                "--exec-start PowerAICaffeIBM --model-main a.py",
+                "--exec-start is 'PowerAICaffeIBM', accepted: one of PyTorch");
         refused("--exec-start --model-main a.py", "--exec-start is ''");
         refused("--exec-start PyTorch", "--model-main is ''");
         refused("--exec-start PyTorch --model-main", "--model-main is ''");
