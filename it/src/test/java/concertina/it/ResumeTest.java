@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/** Jobs that are stopped and resumed end with the bits of the undisturbed run. */
+/** Jobs that lose all their workers, or are stopped and resumed, end with the bits of the undisturbed run. */
 class ResumeTest {
     private static final Duration LIMIT = Duration.ofSeconds(120);
     private static final String JOB = "--epochs 40 --pause-ms 8 --workers 2";
@@ -76,6 +76,35 @@ class ResumeTest {
             assertThat(client.send("POST", Client.NATIVE + "/jobs/" + id + "/resume")
                             .statusCode())
                     .isEqualTo(409);
+        }
+    }
+
+    @Test
+    void aJobWhoseWorkersAreAllKilledAndThenItsAgentGoesOnFromItsCheckpoints(@TempDir Path folder) {
+        try (Platform platform = Platform.start(folder.resolve("platform"), 2)) {
+            Client client = platform.administrator();
+            String id = submit(client, "--msd-env CONCERTINA_CHECKPOINT_SECONDS=0 ");
+            JsonNode before = client.awaitJob(
+                    "the third epoch", id, LIMIT, job -> job.get("step").asLong() > 3 * 32);
+            Elastic.livingProcesses(before).forEach(Elastic::kill);
+            client.awaitJob(
+                    "training to go on",
+                    id,
+                    LIMIT,
+                    job -> job.get("switches").size() > 1 && job.get("step").asLong() > 6 * 32);
+            Waiting.until(
+                    "checkpoints at the server",
+                    LIMIT,
+                    () -> checkpoints(platform, client, id).size() == 2);
+
+            platform.killAgent("node1");
+            platform.startAgent("node2", 2);
+
+            client.awaitState(id, "FINISHED", LIMIT);
+            assertThat(client.job(id).get("weightsSha256").asString())
+                    .isEqualTo(undisturbed(folder).weightsSha256());
+            assertThat(client.log(id, "outlog").lines().filter(line -> line.startsWith("Resumed from the checkpoint")))
+                    .hasSize(2);
         }
     }
 }
