@@ -11,22 +11,15 @@ from typing import Any
 
 import torch
 
-from concertina import partition, process
+from concertina import launch, partition, process
 from concertina.batches import Evaluation, MicroBatches, Samples, StepModel, accuracy_percent
-from concertina.checkpoints import KEPT, Checkpoints
 from concertina.control import Control
 from concertina.engine import Engine, Trainee, exit_process
 from concertina.files import ModelFiles
-from concertina.membership import Membership
-from concertina.mesh import Listener
+from concertina.launch import global_batch, require_callable, whole
 from concertina.optimizing import Clipping, LossScale, Optimizers, Precision
-from concertina.reports import Reporter, TrainingLog
+from concertina.reports import Reporter, training_log
 from concertina.sums import chosen
-
-CHECKPOINT_SECONDS = 30.0
-
-# Whether this process has trained in a job; its control connection ends with that.
-_trained = False
 
 process.prepare_process()
 
@@ -88,10 +81,10 @@ class FabricModel:
             accepted = ", ".join(list(inspect.signature(FabricModel.__init__).parameters)[1:-1])
             raise ValueError(f"FabricModel has no argument {sorted(unknown)[0]!r}; accepted are {accepted}")
         backend = _backend(model)
-        _require_callable("datasets_function", datasets_function)
+        require_callable("datasets_function", datasets_function)
         for name, value in (("fn_step_train", fn_step_train), ("fn_test", fn_test), ("fn_batch_collate", fn_batch_collate)):
             if value is not None:
-                _require_callable(name, value)
+                require_callable(name, value)
         self._onnx = bool(enable_onnx or save_to_onnx)
         self._keras = backend != "pytorch"
         if self._keras:
@@ -116,7 +109,7 @@ class FabricModel:
             self._clipping = Clipping(max_grad_norm, clip_grad_value)
             Precision(mixed_precision, torch.device("cpu"))
             self._mixed_precision = mixed_precision
-            _require_callable("loss_function", loss_function)
+            require_callable("loss_function", loss_function)
             if keras_custom_objects:
                 raise ValueError("keras_custom_objects is for Keras models; accepted with a torch.nn.Module is None")
             self._accuracy = _accuracy(metrics, accuracy_percent)
@@ -162,16 +155,16 @@ class FabricModel:
         """
         control: Control | None = None
         try:
-            control = self._connect()
+            control = launch.connect("train")
             self._train(
                 control,
-                _whole("epochs", epochs, 1),
-                _whole("batch_size", batch_size, 1),
-                None if engines_number is None else _whole("engines_number", engines_number, 1),
-                _whole("num_dataloader_threads", num_dataloader_threads, 0),
-                _whole("validation_freq", validation_freq, 0),
-                _whole("checkpoint_freq", checkpoint_freq, 0),
-                None if effective_batch_size is None else _whole("effective_batch_size", effective_batch_size, 1),
+                whole("epochs", epochs, 1),
+                whole("batch_size", batch_size, 1),
+                None if engines_number is None else whole("engines_number", engines_number, 1),
+                whole("num_dataloader_threads", num_dataloader_threads, 0),
+                whole("validation_freq", validation_freq, 0),
+                whole("checkpoint_freq", checkpoint_freq, 0),
+                None if effective_batch_size is None else whole("effective_batch_size", effective_batch_size, 1),
                 scaleup_function,
                 chosen(sums, os.environ.get("CONCERTINA_SUMS")),
             )
@@ -185,16 +178,6 @@ class FabricModel:
             raise
         if control is not None:
             control.close()
-
-    def _connect(self) -> Control | None:
-        path = os.environ.get("CONCERTINA_CONTROL")
-        if not path:
-            return None
-        global _trained
-        if _trained:
-            raise RuntimeError("train was called again in this process; accepted is one call in a job, its other workers have ended")
-        _trained = True
-        return Control(path, os.environ["CONCERTINA_WORKER"], os.environ.get("CONCERTINA_WORKER_TOKEN", ""))
 
     def _train(
         self,
@@ -214,36 +197,23 @@ class FabricModel:
                 f"engines_number is {engines_number} and effective_batch_size is {effective_batch_size}; accepted is one of the two"
             )
         if scaleup_function is not None:
-            _require_callable("scaleup_function", scaleup_function)
-        logical_workers, step_samples = _global_batch(batch_size, engines_number, effective_batch_size)
+            require_callable("scaleup_function", scaleup_function)
+        logical_workers, step_samples = global_batch(batch_size, engines_number, effective_batch_size)
         seed = process.job_seed()
-        results = Path(os.environ.get("RESULT_DIR") or ".").resolve()
-        checkpoints = Checkpoints(
-            Path(os.environ.get("CHECKPOINT_DIR") or results / "checkpoint"),
-            _number("CONCERTINA_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS, "a number of seconds, at least 0"),
-            kept=_count("CONCERTINA_CHECKPOINTS_KEPT", KEPT),
-            hours=_number("CONCERTINA_CHECKPOINT_HOURS", 0.0, "a number of hours, at least 0"),
-        )
+        place = launch.Place(control)
         parts = self._keras_parts if self._keras else self._torch_parts
         trainee, samples, micro_batches, evaluation, files, device = parts(
-            batch_size, step_samples, logical_workers, seed, results
+            batch_size, step_samples, logical_workers, seed, place.results
         )
         params = {"optimizer": self._optimizer, "epochs": epochs, "batch_size": batch_size}
-        send = control.send if control is not None else _discard
-        worker = os.environ.get("CONCERTINA_WORKER", "standalone") if control is not None else "standalone"
-        host = os.environ.get("CONCERTINA_LISTEN_HOST") or "127.0.0.1"
-        listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), worker)
-        membership = Membership(worker, listener, send)
         engine = Engine(
             trainee,
             samples,
-            micro_batches,
-            evaluation,
             Reporter(self._training_logger(), self._callbacks, params, self.model),
-            checkpoints,
+            place.checkpoints,
             files,
-            membership,
-            send,
+            place.membership,
+            place.send,
             epochs,
             logical_workers,
             validation_freq,
@@ -253,24 +223,11 @@ class FabricModel:
             exit_process,
             sums_mode,
         )
-        if control is not None:
-            control.start(membership.obey)
-            send(
-                {
-                    "type": "prepared",
-                    "address": listener.address,
-                    "logicalWorkers": logical_workers,
-                    "stepsPerEpoch": samples.steps_per_epoch,
-                    "epochs": epochs,
-                }
-            )
-        else:
-            alone = {"worker": worker, "address": listener.address}
-            membership.obey({"type": "generation", "generation": 1, "members": [alone], "source": 0, "immediate": True})
+        place.join(logical_workers, samples.steps_per_epoch, epochs)
         try:
-            engine.run()
+            engine.run(micro_batches, evaluation)
         finally:
-            listener.close()
+            place.close()
 
     def _torch_parts(self, batch_size: int, step_samples: int, logical_workers: int, seed: int, results: Path) -> tuple:
         device = process.device()
@@ -284,7 +241,7 @@ class FabricModel:
         return (
             Trainee(self.model, self._optimizers, device, self._clipping, scale),
             samples,
-            MicroBatches(model, samples, self._fn_step_train, self._accuracy, seed, device, loader),
+            MicroBatches(model, samples, self._fn_step_train, self._accuracy, device, loader),
             Evaluation(model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed),
             ModelFiles(results, self.model, self._optimizers.state_dicts, sample),
             device,
@@ -310,10 +267,7 @@ class FabricModel:
         )
 
     def _training_logger(self) -> Any:
-        if self._logger is not None:
-            return self._logger
-        folder = os.environ.get("LOG_DIR")
-        return TrainingLog(folder) if folder else None
+        return self._logger if self._logger is not None else training_log()
 
     def _sample_inputs(self, samples: Samples, device: torch.device) -> Callable[[], tuple]:
         from concertina.batches import moved, split
@@ -333,18 +287,6 @@ class TrainLoader:
         return self._steps
 
 
-def _global_batch(batch_size: int, engines_number: int | None, effective: int | None) -> tuple[int, int]:
-    """Logical workers, and samples of a full step."""
-    text = os.environ.get("CONCERTINA_LOGICAL_WORKERS") or ""
-    most = int(text) if text.isdigit() and int(text) > 0 else None
-    if effective is not None:
-        wanted = -(-effective // batch_size)
-        return min(wanted, most or wanted), effective
-    wanted = engines_number or most or 1
-    logical_workers = min(wanted, most or wanted)
-    return logical_workers, logical_workers * batch_size
-
-
 def _datasets(returned: Any) -> tuple[Any, Any]:
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
         raise ValueError(
@@ -353,38 +295,9 @@ def _datasets(returned: Any) -> tuple[Any, Any]:
     return returned[0], returned[1]
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise ValueError(f"{name} is {value!r}; accepted is a whole number of at least {least}")
-    return value.__index__()
-
-
-def _number(name: str, default: float, accepted: str) -> float:
-    text = os.environ.get(name) or str(default)
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0.0 <= number < float("inf"):
-        raise ValueError(f"{name} is {text!r}; accepted is {accepted}")
-    return number
-
-
-def _count(name: str, default: int) -> int:
-    text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
-        raise ValueError(f"{name} is {text!r}; accepted is a whole number of at least 1")
-    return int(text)
-
-
 def _scaled(function: Callable, epoch: int, most: int) -> int:
     wanted = function(epoch, most)
-    return max(1, min(most, _whole("the result of scaleup_function", wanted, 1)))
-
-
-def _require_callable(name: str, value: Any) -> None:
-    if not callable(value):
-        raise ValueError(f"{name} is a {type(value).__name__}; accepted is a function")
+    return max(1, min(most, whole("the result of scaleup_function", wanted, 1)))
 
 
 def _backend(model: Any) -> str:
@@ -406,7 +319,7 @@ def _accuracy(metrics: Any, usual: Callable) -> Callable:
     chosen = metrics[0] if isinstance(metrics, (list, tuple)) and len(metrics) == 1 else metrics
     if chosen is None or chosen in ("accuracy", "acc"):
         return usual
-    _require_callable("metrics", chosen)
+    require_callable("metrics", chosen)
     return chosen
 
 
@@ -418,7 +331,3 @@ def _listed(callbacks: Any) -> list:
 
 def _first(*candidates: Any) -> Any:
     return next((each for each in candidates if each is not None), None)
-
-
-def _discard(message: dict) -> None:
-    """Standing alone, there is no server to tell."""

@@ -1,13 +1,24 @@
 """Concertina inside a worker: elastic runtime and process supervision.
 
-Importing the package loads nothing else, so the supervisor stays small; `weights_digest` and `prepare_process` load torch when asked
-for.
+Importing the package loads nothing else, so the supervisor stays small; `elastic`, `weights_digest` and `prepare_process` load torch
+when asked for.
 """
 
-__all__ = ["prepare_process", "weights_digest"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concertina.native import ElasticJob, Epoch, elastic
+    from concertina.process import prepare_process
+    from concertina.state import weights_digest
+
+__all__ = ["ElasticJob", "Epoch", "elastic", "prepare_process", "weights_digest"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
+    if name in ("ElasticJob", "Epoch", "elastic"):
+        from concertina import native
+
+        return getattr(native, name)
     if name == "weights_digest":
         from concertina.state import weights_digest
 

@@ -103,6 +103,14 @@ class Samples:
             return self._collate(self.dataset.__getitems__(numbers))
         return self._collate([self.dataset[number] for number in numbers])
 
+    def batch(self, step: int, logical_worker: int, positions: range, device: torch.device) -> Any:
+        """What `load` gives, on the device, with all random numbers as they are for this micro-batch on any worker."""
+        if not self.plain:
+            seed_randomness(partition.number_from("data", self._seed, step, logical_worker))
+        data = self.load(step, positions)
+        seed_randomness(partition.number_from("compute", self._seed, step, logical_worker))
+        return data if device.type == "cpu" else moved(data, device)
+
 
 def seed_randomness(number: int) -> None:
     """Seed torch, random and, where it is loaded, numpy.
@@ -169,7 +177,6 @@ class MicroBatches:
         samples: Samples,
         step_function: Callable | None,
         accuracy: Callable,
-        seed: int,
         device: torch.device,
         loader: Any,
     ):
@@ -178,19 +185,13 @@ class MicroBatches:
         self._step_function = step_function or self._plain_step
         self._accuracy = accuracy
         self._custom = step_function is not None
-        self._seed = seed
         self._device = device
         self._loader = loader
 
     def compute(self, step: int, logical_worker: int, positions: range) -> tuple[float, float]:
         """Loss and accuracy in percent of one micro-batch."""
         epoch = step // self._samples.steps_per_epoch
-        if not self._samples.plain:
-            seed_randomness(partition.number_from("data", self._seed, step, logical_worker))
-        data = self._samples.load(step, positions)
-        seed_randomness(partition.number_from("compute", self._seed, step, logical_worker))
-        if self._device.type != "cpu":
-            data = moved(data, self._device)
+        data = self._samples.batch(step, logical_worker, positions, self._device)
         arguments = {
             "epoch": epoch,
             "step": step % self._samples.steps_per_epoch,

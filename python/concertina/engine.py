@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Trainee:
     ):
         self.module = module
         self._optimizers = optimizers
+        self.descending = False
         self._scale = scale
         self._clipping = clipping
         self.names = [name for name, each in module.named_parameters() if each.requires_grad]
@@ -90,7 +92,11 @@ class Trainee:
                 each.grad = gradient if gradient.dtype == each.dtype else gradient.to(each.dtype)
                 if id(each) in self._sparse:
                     each.grad = each.grad.to_sparse(1)
-        self._optimizers.step()
+        self.descending = True
+        try:
+            self._optimizers.step()
+        finally:
+            self.descending = False
         self.forget_gradients()
 
     def start_step(self) -> None:
@@ -161,19 +167,41 @@ class Report:
         self.milliseconds = milliseconds
 
 
+class MicroBatch:
+    """One logical worker's share of a step: the caller computes it and leaves loss and accuracy (percent) here."""
+
+    def __init__(self, step: int, logical_worker: int, positions: range):
+        self.step = step
+        self.logical_worker = logical_worker
+        self.positions = positions
+        self.loss = math.nan
+        self.accuracy = 0.0
+
+
+class EpochEnd:
+    """An epoch's last step is done. The leader's caller may leave (loss, accuracy in percent) of the test set in `tested`.
+
+    After a death the end of an epoch may come again, on the next rank 0.
+    """
+
+    def __init__(self, epoch: int, leader: bool):
+        self.epoch = epoch
+        self.leader = leader
+        self.tested: tuple[float, float] | None = None
+
+
 class Engine:
     """Trains to the end of the last epoch whatever happens to the other workers, then returns on rank 0.
 
-    On the other workers `run` ends the process, with code 0, when they leave the job or the job is done. Everything here belongs to
-    the training thread; other threads reach it only through `Membership`.
+    `course` is the one loop; who computes the micro-batches it yields is the caller's business (`run` is one such caller). On the other
+    workers it ends the process, with code 0, when they leave the job or the job is done. Everything here belongs to the training
+    thread; other threads reach it only through `Membership`.
     """
 
     def __init__(
         self,
         trainee: Trainee,
         samples: Samples,
-        micro_batches: MicroBatches,
-        evaluation: Evaluation,
         reporter: Reporter,
         checkpoints: Checkpoints,
         files: ModelFiles,
@@ -190,8 +218,6 @@ class Engine:
     ):
         self._trainee = trainee
         self._samples = samples
-        self._micro_batches = micro_batches
-        self._evaluation = evaluation
         self._reporter = reporter
         self._checkpoints = checkpoints
         self._files = files
@@ -219,6 +245,7 @@ class Engine:
         self._logged = 0
         self._memory: list | None = None
         self._boundary = -1
+        self._passed = -1
         self._hyperparameters_sent: str | None = None
         self._step_ended: float | None = None
         self._pause: tuple[int, int, float] | None = None
@@ -233,22 +260,33 @@ class Engine:
         """Completed steps, over all epochs; -1 while this worker holds no state."""
         return self._membership.completed
 
-    def run(self) -> None:
+    def run(self, micro_batches: MicroBatches, evaluation: Evaluation) -> None:
+        for due in self.course():
+            if isinstance(due, MicroBatch):
+                due.loss, due.accuracy = micro_batches.compute(due.step, due.logical_worker, due.positions)
+            elif due.leader:
+                due.tested = evaluation.run(due.epoch)
+
+    def course(self) -> Iterator[MicroBatch | EpochEnd]:
+        """What this worker is to do next, until the job is done: micro-batches, and work at the end of epochs.
+
+        Each has its results when the next is asked for; a micro-batch also its gradients, in the parameters' `grad`.
+        """
         with process.termination(self._membership.stop):
             try:
-                self._run()
+                yield from self._course()
             except Stopped:
                 self._rest()
 
-    def _run(self) -> None:
+    def _course(self) -> Iterator[MicroBatch | EpochEnd]:
         self._await_generation()
         while True:
             try:
                 while self.step < self._steps:
-                    self._work_as_rank_zero()
-                    if self._take_step():
+                    yield from self._work_between_steps()
+                    if (yield from self._take_step()):
                         self._switch()
-                self._work_as_rank_zero()
+                yield from self._work_between_steps()
                 self._part()
                 break
             except GroupBroken as broken:
@@ -386,7 +424,7 @@ class Engine:
 
     # Steps
 
-    def _take_step(self) -> bool:
+    def _take_step(self) -> Generator[MicroBatch, None, bool]:
         """Compute, exchange and apply one step. Whether all members voted to switch after it."""
         began = time.monotonic()
         step, trainee, reduction = self.step, self._trainee, self._reduction
@@ -395,7 +433,7 @@ class Engine:
         divisor *= trainee.loss_scale()
         before = [each.detach().clone() for each in trainee.buffers()]
         for attempt in range(MOST_ATTEMPTS):
-            losses, accuracies, after = self._compute(step, slices, before)
+            losses, accuracies, after = yield from self._compute(step, slices, before)
             total = self._grid.finish()
             if self._device.type != "cpu":
                 total = total.cpu()
@@ -417,7 +455,7 @@ class Engine:
 
     def _compute(
         self, step: int, slices: list[range], before: list[torch.Tensor]
-    ) -> tuple[list[float], list[float], list[torch.Tensor]]:
+    ) -> Generator[MicroBatch, None, tuple[list[float], list[float], list[torch.Tensor]]]:
         """This worker's micro-batches: their losses, accuracies, and the buffers logical worker 0 leaves (on other ranks, room)."""
         self._grid.begin(self._bounds)
         losses, accuracies = [], []
@@ -432,9 +470,10 @@ class Engine:
             if self._mesh.aborted is not None:
                 raise GroupBroken(self._mesh.aborted)
             self._trainee.forget_gradients()
-            loss, accuracy = self._micro_batches.compute(step, logical_worker, positions)
-            losses.append(loss)
-            accuracies.append(accuracy)
+            micro_batch = MicroBatch(step, logical_worker, positions)
+            yield micro_batch
+            losses.append(micro_batch.loss)
+            accuracies.append(micro_batch.accuracy)
             self._grid.add(self._trainee.gradients(), len(positions) / self._samples.full_slice)
             if logical_worker == 0:
                 after = [each.detach().to("cpu", copy=True).contiguous() for each in self._trainee.buffers()]
@@ -488,11 +527,16 @@ class Engine:
 
     # Rank 0 between steps
 
-    def _work_as_rank_zero(self) -> None:
-        """Log the step that ended, do what an epoch's end and beginning ask for, keep checkpoints, write the final files."""
-        if self._mesh.rank != 0 or self._final is not None:
-            return
+    def _work_between_steps(self) -> Iterator[EpochEnd]:
+        """Rank 0: log the step that ended, do what an epoch's end and beginning ask for, keep checkpoints, write the final files."""
         step, per_epoch = self.step, self._samples.steps_per_epoch
+        if self._mesh.rank != 0:
+            if step and step % per_epoch == 0 and self._passed != step:
+                self._passed = step
+                yield EpochEnd(step // per_epoch - 1, False)
+            return
+        if self._final is not None:
+            return
         if not self._reporter.begun:
             # A schedule that on_train_begin makes anew would put its first rate into the optimizer.
             kept = self._trainee.hyperparameters()
@@ -506,7 +550,7 @@ class Engine:
         if step % per_epoch == 0 and self._boundary != step:
             epoch = step // per_epoch
             if epoch:
-                self._end_epoch(epoch - 1)
+                yield from self._end_epoch(epoch - 1)
             if epoch < self._epochs:
                 if not epoch:
                     self._reporter.say("START TRAINING")
@@ -522,7 +566,7 @@ class Engine:
         if step < self._steps:
             self._checkpoints.offer(step, self._snapshot)
         else:
-            self._finish()
+            yield from self._finish()
 
     def _log(self) -> None:
         report, per_epoch = self._report, self._samples.steps_per_epoch
@@ -549,26 +593,27 @@ class Engine:
                 message["wanted"] = self._wanted
             self._send(message)
 
-    def _end_epoch(self, epoch: int) -> None:
+    def _end_epoch(self, epoch: int) -> Iterator[EpochEnd]:
         per_epoch = self._samples.steps_per_epoch
         last = epoch + 1 == self._epochs
         if self._checkpoint_freq and (epoch + 1) % self._checkpoint_freq == 0:
             self._files.epoch(epoch + 1)
         if not last and self._validation_freq and (epoch + 1) % self._validation_freq == 0:
-            result = self._test(epoch)
+            result = yield from self._test(epoch)
             if result is not None:
                 self._reporter.tested(*result, per_epoch, epoch)
         self._reporter.epoch_end(epoch)
 
-    def _test(self, epoch: int) -> tuple[float, float] | None:
-        """Evaluate; buffers that change while the model is used are this worker's alone, so they are put back."""
+    def _test(self, epoch: int) -> Generator[EpochEnd, None, tuple[float, float] | None]:
+        """Have the caller evaluate; buffers that change while the model is used are this worker's alone, so they are put back."""
         before = [each.detach().clone() for each in self._trainee.buffers()]
-        result = self._evaluation.run(epoch)
+        end = EpochEnd(epoch, True)
+        yield end
         self._trainee.set_buffers(before)
-        return result
+        return end.tested
 
-    def _finish(self) -> None:
-        result = self._test(self._epochs - 1)
+    def _finish(self) -> Iterator[EpochEnd]:
+        result = yield from self._test(self._epochs - 1)
         if result is not None:
             self._reporter.tested(*result, self._samples.steps_per_epoch, self._epochs - 1)
         path = self._files.final()

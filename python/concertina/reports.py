@@ -68,6 +68,12 @@ class TrainingLog:
             self._flushed = now
 
 
+def training_log() -> TrainingLog | None:
+    """The log in this worker's LOG_DIR, None where the variable is not set."""
+    folder = os.environ.get("LOG_DIR")
+    return TrainingLog(folder) if folder else None
+
+
 def _rounded(loss: float, acc: float) -> str:
     return f"Loss: {round(loss, 5)},\tAccuracy: {round(acc / 100.0, 5)}"
 

@@ -4,6 +4,7 @@ Request: {"script", "cwd", "env"}. Answers, as children start and end, one JSON 
 {"ended": pid, "code": code}, where a negative code is a signal.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -29,11 +30,10 @@ def child(request):
         runpy.run_path(request["script"], run_name="__main__")
     except SystemExit as exit:
         code = exit.code if isinstance(exit.code, int) else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
         code = 1
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

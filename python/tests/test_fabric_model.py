@@ -264,11 +264,11 @@ def test_standard_output_has_the_lines_tools_look_for(capsys):
     ],
 )
 def test_logical_workers_are_clamped_and_the_effective_batch_is_kept(monkeypatch, most, engines, effective, batch, expected):
-    import fabric_model
+    from concertina import launch
 
     if most is not None:
         monkeypatch.setenv("CONCERTINA_LOGICAL_WORKERS", most)
-    assert fabric_model._global_batch(batch, engines, effective) == expected
+    assert launch.global_batch(batch, engines, effective) == expected
 
 
 def test_a_custom_collate_function_and_a_custom_step_see_what_they_should():

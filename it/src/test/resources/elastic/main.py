@@ -5,6 +5,7 @@ import os
 import time
 
 import torch
+from concertina import elastic
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
@@ -17,6 +18,7 @@ parser.add_argument("--samples", type=int, default=256)
 parser.add_argument("--batch-size", type=int, default=4)
 parser.add_argument("--workers", type=int, default=4)
 parser.add_argument("--pause-ms", type=float, default=5, help="time that each micro-batch takes beside computing")
+parser.add_argument("--native", action="store_true", help="train in a loop of its own, without FabricModel")
 parser.add_argument("--fail-at", type=int, default=0, help="micro-batch of this process at which to raise")
 arguments = parser.parse_args()
 
@@ -54,4 +56,17 @@ def datasets():
 torch.manual_seed(3)
 model = nn.Sequential(Slow(), nn.Linear(16, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 4))
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-FabricModel(model, datasets, F.cross_entropy, optimizer).train(arguments.epochs, arguments.batch_size, arguments.workers)
+if arguments.native:
+    job = elastic(
+        model,
+        optimizer,
+        datasets()[0],
+        batch_size=arguments.batch_size,
+        epochs=arguments.epochs,
+        logical_workers=arguments.workers,
+    )
+    for epoch in job.epochs():
+        for values, labels in epoch:
+            job.backward(F.cross_entropy(model(values), labels))
+else:
+    FabricModel(model, datasets, F.cross_entropy, optimizer).train(arguments.epochs, arguments.batch_size, arguments.workers)

@@ -49,6 +49,18 @@ class ExamplesTest {
     }
 
     @Test
+    void theLoopOfItsOwnReachesNinetyFivePercent() {
+        String id = submit("edtPyTorch --numWorker 4 --epochs 6" + DATA, "native");
+        client.awaitState(id, "FINISHED", LIMIT);
+
+        JsonNode job = client.job(id);
+
+        assertThat(job.get("testAccuracy").asDouble()).isGreaterThanOrEqualTo(95);
+        assertThat(client.log(id, "")).contains("Train,", "Test,");
+        assertThat(client.log(id, "outlog")).containsOnlyOnce("trained in 138 steps");
+    }
+
+    @Test
     void theGangReducesOverBothOfItsProcesses() {
         String id = submit("distPyTorch --numWorker 2 --epochs 3" + DATA, "digits-gang");
         client.awaitState(id, "FINISHED", LIMIT);

@@ -1,0 +1,129 @@
+"""What every way into an elastic training shares: arguments that are checked, and this process's place in its job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from concertina.checkpoints import KEPT, Checkpoints
+from concertina.control import Control
+from concertina.membership import Membership
+from concertina.mesh import Listener
+
+CHECKPOINT_SECONDS = 30.0
+
+# Whether this process has trained in a job; its control connection ends with that.
+_trained = False
+
+
+def connect(call: str) -> Control | None:
+    """The line to the agent, None where there is no platform. Raises RuntimeError, naming `call`, at the second time in a job."""
+    path = os.environ.get("CONCERTINA_CONTROL")
+    if not path:
+        return None
+    global _trained
+    if _trained:
+        raise RuntimeError(
+            f"{call} was called again in this process; accepted is one call in a job, its other workers have ended"
+        )
+    _trained = True
+    return Control(path, os.environ["CONCERTINA_WORKER"], os.environ.get("CONCERTINA_WORKER_TOKEN", ""))
+
+
+class Place:
+    """This process among the job's workers; without a platform, the only one. `join` begins to take part."""
+
+    def __init__(self, control: Control | None):
+        self._control = control
+        self.send: Callable[[dict], None] = control.send if control is not None else _discard
+        self.results = Path(os.environ.get("RESULT_DIR") or ".").resolve()
+        self.checkpoints = Checkpoints(
+            Path(os.environ.get("CHECKPOINT_DIR") or self.results / "checkpoint"),
+            _number("CONCERTINA_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS, "a number of seconds, at least 0"),
+            kept=_count("CONCERTINA_CHECKPOINTS_KEPT", KEPT),
+            hours=_number("CONCERTINA_CHECKPOINT_HOURS", 0.0, "a number of hours, at least 0"),
+        )
+        self._worker = os.environ.get("CONCERTINA_WORKER", "standalone") if control is not None else "standalone"
+        host = os.environ.get("CONCERTINA_LISTEN_HOST") or "127.0.0.1"
+        self._listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), self._worker)
+        self.membership = Membership(self._worker, self._listener, self.send)
+
+    def join(self, logical_workers: int, steps_per_epoch: int, epochs: int) -> None:
+        """Tell the server that everything is loaded and obey it from here on."""
+        if self._control is None:
+            alone = {"worker": self._worker, "address": self._listener.address}
+            self.membership.obey({"type": "generation", "generation": 1, "members": [alone], "source": 0, "immediate": True})
+            return
+        self._control.start(self.membership.obey)
+        self.send(
+            {
+                "type": "prepared",
+                "address": self._listener.address,
+                "logicalWorkers": logical_workers,
+                "stepsPerEpoch": steps_per_epoch,
+                "epochs": epochs,
+            }
+        )
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def global_batch(batch_size: int, wanted: int | None, effective: int | None) -> tuple[int, int]:
+    """Logical workers, never more than the job was submitted for, and samples of a full step."""
+    text = os.environ.get("CONCERTINA_LOGICAL_WORKERS") or ""
+    most = int(text) if text.isdigit() and int(text) > 0 else None
+    if effective is not None:
+        needed = -(-effective // batch_size)
+        return min(needed, most or needed), effective
+    chosen = wanted or most or 1
+    logical_workers = min(chosen, most or chosen)
+    return logical_workers, logical_workers * batch_size
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int; raises ValueError naming it unless it is a whole number of at least `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{name} is {value!r}; accepted is a whole number of at least {least}")
+    return value.__index__()
+
+
+def require_callable(name: str, value: Any) -> None:
+    if not callable(value):
+        raise ValueError(f"{name} is a {type(value).__name__}; accepted is a function")
+
+
+def require_trainable(model: Any, optimizer: Any) -> None:
+    """Raises ValueError unless these are a module and an optimizer whose step needs no closure."""
+    import torch
+
+    if not isinstance(model, torch.nn.Module):
+        raise ValueError(f"model is a {type(model).__name__}; accepted is a torch.nn.Module")
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(f"optimizer is a {type(optimizer).__name__}; accepted is a torch.optim.Optimizer")
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError("optimizer is LBFGS; accepted are optimizers whose step needs no closure")
+
+
+def _discard(message: dict) -> None:
+    """Standing alone, there is no server to tell."""
+
+
+def _number(name: str, default: float, accepted: str) -> float:
+    text = os.environ.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number < float("inf"):
+        raise ValueError(f"{name} is {text!r}; accepted is {accepted}")
+    return number
+
+
+def _count(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**9):
+        raise ValueError(f"{name} is {text!r}; accepted is a whole number of at least 1")
+    return int(text)
