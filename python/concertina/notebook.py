@@ -25,6 +25,7 @@ torch.set_num_threads(_threads)
 
 from concertina.client import FINAL_STATES, Access, Client, ClientError, Refused, Unreachable  # noqa: E402
 from concertina.curves import Curves, progress_view  # noqa: E402
+from concertina.optimizing import Optimizers  # noqa: E402
 from concertina.packing import FOLDER, MAIN, pack  # noqa: E402
 
 POLL_SECONDS = 1.0
@@ -178,7 +179,10 @@ class FabricModel:
                 if name is None:
                     raise ClientError(f"{path} holds no {wanted}; the job {self._job} wrote none")
                 state = torch.load(io.BytesIO(result.read(name)), map_location="cpu", weights_only=True)
-                target.load_state_dict(state)
+                if target is self.model:
+                    target.load_state_dict(state)
+                else:
+                    Optimizers(target).load_state_dicts(state)
         print(f"Save model:  {path}", flush=True)
         return path
 

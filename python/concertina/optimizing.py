@@ -105,6 +105,12 @@ class Optimizers:
             return [each.state_dict() for each in self.given]
         return self.given.state_dict()
 
+    def load_state_dicts(self, content: Any) -> None:
+        """Inverse of `state_dicts`."""
+        states = [content] if _is_state(content) else _several(content)
+        for each, values in zip(self.all, states, strict=True):
+            each.load_state_dict(values)
+
     def state(self) -> dict:
         """Everything another worker needs to go on."""
         return {
@@ -203,6 +209,10 @@ class LossScale:
 
     def load(self, values: list) -> None:
         self.value, self._good = values
+
+
+def _is_state(content: Any) -> bool:
+    return isinstance(content, dict) and content.keys() == {"state", "param_groups"}
 
 
 def _several(given: Any) -> list:

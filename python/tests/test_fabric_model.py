@@ -12,6 +12,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 import emetrics
 from callbacks import Callback, LoggerCallback
 from concertina import reports
+from concertina.optimizing import Optimizers
 from fabric_model import FabricModel
 
 warnings.simplefilter("ignore")
@@ -383,6 +384,9 @@ def test_several_optimizers_come_back_as_given_and_leave_their_states(place, for
     assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters()))
     saved = torch.load(place / "model/train/model_epoch_final_optimizer_state.pth", weights_only=True)
     assert len(saved) == 2 and type(saved) is (dict if isinstance(given, dict) else list)
+    again = form(two_optimizers(model))
+    Optimizers(again).load_state_dicts(saved)
+    assert str(Optimizers(again).state()) == str(Optimizers(given).state())
 
 
 def one_step(**options):
