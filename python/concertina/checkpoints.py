@@ -22,7 +22,7 @@ class Checkpoints:
 
     `offer` costs the training thread one copy of the state and never waits: while a write is going on it does nothing. The interval
     is `interval_seconds`, or 100 times what the last checkpoint cost if that is longer: the copy plus all processor time of the
-    writer, so that checkpoints take less than 1 % even where no core is free. An interval of 0 means one after the other.
+    writer, so that these two take less than 1 %. An interval of 0 means one after the other.
 
     Kept are the newest `kept`, and with `hours` the first of every so many hours. One state is held in memory for the copy.
     """
