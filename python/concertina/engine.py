@@ -439,10 +439,12 @@ class Engine:
                 total = total.cpu()
             vote = self._membership.vote()
             text = self._text(vote)
-            verdict = reduction.sum_up(step, attempt, vote, text, losses, accuracies, self._grid.maxima, total)
+            verdict = reduction.sum_up(step, attempt, vote, text, losses, accuracies, self._grid.maxima, total, after)
             if not sums.overflowing(self._bounds, verdict.maxima):
                 break
             self._bounds = sums.raised(self._bounds, verdict.maxima)
+            # The text of this attempt is not taken up: what it said of the optimizer has to be said again.
+            self._hyperparameters_sent = None
         else:
             raise RuntimeError(f"gradients of step {step} differ from one computation to the next; the model is not deterministic")
         arrived = reduction.share(total, divisor, trainee.mean, after, text)

@@ -3,6 +3,9 @@
 Algorithm: a direct reduce-scatter (each worker adds up one part of the vector, its own contribution first and then by rank) and an all-gather of the finished means. A
 header of float64 numbers from everybody to everybody rides on the first half; model buffers and a small JSON text from rank 0 ride
 on the second, so a step costs two network rounds whatever travels.
+
+Small vectors go whole from everybody to everybody instead, with rank 0's buffers and text behind, and each worker adds all of them
+up by rank: one round, for there waiting costs more than bytes.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ import torch
 
 from concertina import partition, state, sums
 from concertina.mesh import Group, GroupBroken
+
+# Vectors of at most this many bytes are exchanged in one round.
+SMALL_BYTES = 1 << 15
 
 _STEP, _ATTEMPT, _VOTE, _TEXT_BYTES, _FIRST_FREE = range(5)
 
@@ -39,7 +45,8 @@ class Reduction:
         self._header_views = [state.view(row) for row in self._headers]
         mine = self._parts[group.rank]
         self._width = torch.empty((), dtype=dtype).element_size()
-        self._received = torch.empty(len(self._others), len(mine), dtype=dtype)
+        self._small = length * self._width <= SMALL_BYTES
+        self._received = torch.empty(len(self._others), length if self._small else len(mine), dtype=dtype)
         self._received_views = [state.view(row) for row in self._received]
 
     def sum_up(
@@ -52,10 +59,12 @@ class Reduction:
         accuracies: list[float],
         maxima: list[float],
         total: torch.Tensor,
+        buffers: list[torch.Tensor],
     ) -> Verdict:
         """First half. `losses` and `accuracies` of this worker's logical workers in order, `total` its sum in main memory.
 
-        Afterwards this worker's part of `total` is the sum over all workers. Raises GroupBroken.
+        Afterwards this worker's part of `total`, of a small vector all of it, is the sum over all workers. `buffers` are contiguous
+        tensors in main memory; with a small vector rank 0's content replaces the others'. Raises GroupBroken.
         """
         count, mine, rank = self._logical_workers, self.block, self.group.rank
         row = [0.0] * self._headers.shape[1]
@@ -64,7 +73,9 @@ class Reduction:
         row[_FIRST_FREE + count + mine.start : _FIRST_FREE + count + mine.stop] = accuracies
         row[_FIRST_FREE + 2 * count :] = maxima
         self._headers[rank] = torch.tensor(row, dtype=torch.float64)
-        if self._others:
+        if self._others and self._small:
+            self._exchange_whole(total, text, buffers)
+        elif self._others:
             whole, width = state.view(total), self._width
             header = self._header_views[rank]
             self.group.exchange(
@@ -100,9 +111,12 @@ class Reduction:
     ) -> bytes:
         """Second half: `mean` becomes total / divisor, the same bits on every worker.
 
-        `buffers` are contiguous tensors in main memory: rank 0's content replaces the others'. Returns rank 0's text. Raises
+        `buffers` are those given to `sum_up`: rank 0's content replaces the others'. Returns rank 0's text. Raises
         GroupBroken, and then the content of `mean` and `buffers` is undefined.
         """
+        if self._small and self._others:
+            sums.mean_into(total, divisor, mean)
+            return self._arrived
         mine = self._parts[self.group.rank]
         sums.mean_into(total[mine.start : mine.stop], divisor, mean[mine.start : mine.stop])
         if not self._others:
@@ -121,3 +135,25 @@ class Reduction:
             incoming[0] += [*extra, memoryview(arriving)]
         self.group.exchange({other: out for other in self._others}, incoming)
         return text if self.group.rank == 0 else bytes(arriving)
+
+    def _exchange_whole(self, total: torch.Tensor, text: bytes, buffers: list[torch.Tensor]) -> None:
+        """Everything of a step in one round; what is behind rank 0's header is on its way when the header says how long it is."""
+        rank = self.group.rank
+        out = [self._header_views[rank], state.view(total)]
+        extra = [state.view(buffer) for buffer in buffers]
+        if rank == 0:
+            out += [*extra, memoryview(text)]
+        self.group.exchange(
+            {other: out for other in self._others},
+            {other: [self._header_views[other], self._received_views[place]] for place, other in enumerate(self._others)},
+        )
+        self._arrived = text
+        if rank != 0:
+            arriving = bytearray(int(self._headers[0, _TEXT_BYTES]))
+            self.group.exchange({}, {0: [*extra, memoryview(arriving)]})
+            self._arrived = bytes(arriving)
+        addends = list(self._received)
+        addends.insert(rank, total.clone())
+        total.copy_(addends[0])
+        for addend in addends[1:]:
+            total.add_(addend)

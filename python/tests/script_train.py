@@ -10,11 +10,14 @@ import torch.nn.functional as F
 from torch import nn
 
 import concertina.engine
+import concertina.reduction
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
 from script_common import WORKER, Numbered, die_where_told, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
+if os.environ.get("TEST_TWO_ROUNDS") == "1":
+    concertina.reduction.SMALL_BYTES = 0
 EPOCHS = int(os.environ.get("TEST_EPOCHS", "4"))
 SAMPLES = int(os.environ.get("TEST_SAMPLES", "203"))
 
@@ -57,6 +60,7 @@ class Curve(LoggerCallback):
     def log_train_metrics(self, loss, acc, completed_batch, worker=0):
         self.gs += 1
         self.seen.append(completed_batch)
+        optimizer.param_groups[0]["lr"] *= float(os.environ.get("TEST_DECAY", "1"))
         self.file.write(json.dumps([self.gs, completed_batch, loss.hex(), acc.hex(), len(self.seen)]) + "\n")
         self.file.flush()
 

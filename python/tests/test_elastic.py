@@ -63,11 +63,12 @@ def undisturbed(nursery, tmp_path_factory):
     return of
 
 
+@pytest.mark.parametrize("two_rounds", [0, 1])
 @pytest.mark.parametrize("workers", [2, 3, 4])
 @pytest.mark.parametrize("model,optimizer", [("mlp", "adam"), ("cnn", "sgd")])
-def test_any_number_of_workers_gives_the_same_weights_and_curve(job, undisturbed, workers, model, optimizer):
+def test_any_number_of_workers_gives_the_same_weights_and_curve(job, undisturbed, workers, model, optimizer, two_rounds):
     options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer}
-    running = job(**options)
+    running = job(TEST_TWO_ROUNDS=two_rounds, **options)
     running.grow_to(workers)
     assert (finished(running), curve(running)) == undisturbed(**options)
     assert assert_each_sample_once(running) == 0
@@ -89,7 +90,7 @@ def test_a_job_without_a_server_gives_the_same_weights(job, undisturbed):
 @pytest.mark.parametrize("model,optimizer", [("mlp", "adam"), ("cnn", "sgd")])
 def test_growing_and_shrinking_changes_nothing_and_repeats_nothing(job, undisturbed, model, optimizer):
     options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer, "TEST_EPOCHS": 8}
-    running = job(**options)
+    running = job(TEST_TWO_ROUNDS=int(model == "cnn"), **options)
     running.gate(3)
     running.grow_to(1)
     for workers in (4, 2, 4, 3, 1, 2):
@@ -107,7 +108,7 @@ def test_plain_sums_repeat_for_a_number_of_workers_and_stay_near_the_exact_ones(
     options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer}
     runs = []
     for number in range(2):
-        running = job(f"job{number}", CONCERTINA_SUMS="float", **options)
+        running = job(f"job{number}", CONCERTINA_SUMS="float", TEST_TWO_ROUNDS=int(model == "cnn"), **options)
         running.grow_to(3)
         runs.append((finished(running), curve(running)))
         assert assert_each_sample_once(running) == 0
@@ -147,7 +148,7 @@ def test_a_worker_killed_at_a_random_step_changes_nothing(job, undisturbed, seed
     workers, victim, step = chance.choice([2, 3, 4]), 0, chance.randrange(1, 27)
     victim = chance.randrange(1, workers + 1)
     print(f"seed {seed}: {workers} workers, worker {victim} dies in step {step}")
-    running = job(CONCERTINA_FAIL_AT=f"{victim}:{step}")
+    running = job(CONCERTINA_FAIL_AT=f"{victim}:{step}", TEST_TWO_ROUNDS=seed % 2)
     running.grow_to(workers)
     assert (finished(running), curve(running)) == undisturbed()
     assert running.workers[f"job-{running._number}.{victim}"].code == -9
