@@ -31,8 +31,7 @@ from concertina.packing import FOLDER, MAIN, pack  # noqa: E402
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
 STOP_SECONDS = 60.0
-RESULT_MODEL = "train/model_epoch_final.pth"
-RESULT_OPTIMIZER = "train/model_epoch_final_optimizer_state.pth"
+RESULT = "train/model_epoch_final"
 
 _MEMORIES = {"worker_memory": "--workerMemory", "driver_memory": "--driverMemory"}
 _LEAST = {
@@ -98,7 +97,8 @@ class FabricModel:
         self._followers = 0
         if server or os.environ.get("CONCERTINA_URL") or os.environ.get("EXEC_TYPE") == "notebook":
             self._framework = framework(self.model)
-            _require_cpu(self.model)
+            if self._framework == "edtPyTorch":
+                _require_cpu(self.model)
             self._client = Client(Access.find(server, user, password, token, certificate))
 
     def get_optimizer(self) -> Any:
@@ -172,17 +172,9 @@ class FabricModel:
         folder.mkdir(parents=True, exist_ok=True)
         with self._client as client:
             path = client.result(self._job, folder / f"{self._name}.zip")
+        load = _load_torch if isinstance(self.model, torch.nn.Module) else _load_keras
         with zipfile.ZipFile(path) as result:
-            names = result.namelist()
-            for wanted, target in ((RESULT_MODEL, self.model), (RESULT_OPTIMIZER, self.get_optimizer())):
-                name = next((each for each in names if each == wanted or each.endswith("/" + wanted)), None)
-                if name is None:
-                    raise ClientError(f"{path} holds no {wanted}; the job {self._job} wrote none")
-                state = torch.load(io.BytesIO(result.read(name)), map_location="cpu", weights_only=True)
-                if target is self.model:
-                    target.load_state_dict(state)
-                else:
-                    Optimizers(target).load_state_dicts(state)
+            load(result, self.model, self.get_optimizer())
         print(f"Save model:  {path}", flush=True)
         return path
 
@@ -238,10 +230,37 @@ class FabricModel:
 
 
 def framework(model: Any) -> str:
-    """The framework a model's job is submitted as. Raises ValueError for a model that a kernel cannot send."""
-    if isinstance(model, torch.nn.Module):
-        return "edtPyTorch"
-    raise ValueError(f"model is a {type(model).__name__}; accepted from a notebook is a torch.nn.Module")
+    """The framework that a model which `fabric_model.FabricModel` accepts is submitted as."""
+    return "edtPyTorch" if isinstance(model, torch.nn.Module) else "edtTensorflow"
+
+
+def _load_torch(result: zipfile.ZipFile, model: torch.nn.Module, optimizer: Any) -> None:
+    for suffix, load in ((".pth", model.load_state_dict), ("_optimizer_state.pth", Optimizers(optimizer).load_state_dicts)):
+        load(torch.load(io.BytesIO(_member(result, suffix)[1]), map_location="cpu", weights_only=True))
+
+
+def _load_keras(result: zipfile.ZipFile, model: Any, optimizer: Any) -> None:
+    import numpy
+
+    suffix, content = _member(result, ".keras", ".weights.h5")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"model{suffix}"
+        file.write_bytes(content)
+        model.load_weights(file)
+    with numpy.load(io.BytesIO(_member(result, "_optimizer_state.npz")[1]), allow_pickle=False) as arrays:
+        if hasattr(optimizer, "build"):
+            optimizer.build(model.trainable_variables)
+            for variable, name in zip(optimizer.variables, sorted(arrays.files)):
+                variable.assign(arrays[name])
+
+
+def _member(result: zipfile.ZipFile, *suffixes: str) -> tuple[str, bytes]:
+    """The first of these final files that the result has, and its suffix."""
+    for suffix in suffixes:
+        for name in result.namelist():
+            if name == RESULT + suffix or name.endswith("/" + RESULT + suffix):
+                return suffix, result.read(name)
+    raise ClientError(f"{result.filename} holds no {RESULT}{suffixes[0]}; the job wrote none")
 
 
 def _signature(method: Callable) -> inspect.Signature:

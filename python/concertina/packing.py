@@ -6,6 +6,7 @@ written in the user's kernel and read in the user's own job; the server stores i
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import io
 import json
@@ -27,6 +28,7 @@ FOLDER = "notebook"
 MAIN = "main.py"
 LARGE_BYTES = 32 << 20
 MOST_SOURCE_BYTES = 4 << 20
+_TITLES = {"python": "Python", "torch": "torch", "tensorflow": "TensorFlow"}
 
 _HOME = Path(__file__).resolve().parent.parent
 _MAIN_SCRIPT = """# Trains what a notebook packed beside this file.
@@ -56,7 +58,7 @@ def pack(target: Path, arguments: dict[str, Any], train: dict[str, Any]) -> list
         packed = cloudpickle.dumps(content)
     except Exception as error:
         raise CannotPack(_unpackable(cloudpickle, {**arguments, **train}, error)) from None
-    about = {"python": _python(), "torch": _torch(), "random": _random_states(), "sources": _cell_sources()}
+    about = {**_versions("tensorflow" in sys.modules), "random": _random_states(), "sources": _cell_sources()}
     with tarfile.open(target, "w:gz", compresslevel=1) as archive:
         _add(archive, MAIN, _MAIN_SCRIPT.encode())
         _add(archive, "packed.pickle", packed)
@@ -91,22 +93,29 @@ def train_packed(folder: str) -> None:
 
 def _differing(about: dict) -> str:
     """One line when this Python or torch is not the kernel's, as far as byte code and saved tensors depend on it."""
-    here = {"Python": (about["python"], _python()), "torch": (about["torch"], _torch())}
-    if all(kernel == job for kernel, job in here.values()):
+    here = _versions("tensorflow" in about)
+    if all(about[name] == version for name, version in here.items()):
         return ""
-    kernel = " and ".join(f"{name} {versions[0]}" for name, versions in here.items())
-    job = " and ".join(f"{name} {versions[1]}" for name, versions in here.items())
-    return f"The notebook's kernel runs {kernel}, this job's worker {job}; accepted are the same versions on both sides."
+    kernel = ", ".join(f"{_TITLES[name]} {about[name]}" for name in here)
+    job = ", ".join(f"{_TITLES[name]} {version}" for name, version in here.items())
+    return f"The notebook's kernel runs {kernel}; this job's worker runs {job}; accepted are the same versions on both sides."
 
 
-def _python() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def _torch() -> str:
+def _versions(with_tensorflow: bool) -> dict[str, str]:
+    """Minor versions of this Python, torch and, where the model may be Keras', TensorFlow."""
     import torch
 
-    return ".".join(str(torch.__version__).partition("+")[0].split(".")[:2])
+    versions = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", "torch": _minor(torch.__version__)}
+    if with_tensorflow:
+        try:
+            versions["tensorflow"] = _minor(importlib.import_module("tensorflow").__version__)
+        except ImportError:
+            versions["tensorflow"] = "none"
+    return versions
+
+
+def _minor(version: Any) -> str:
+    return ".".join(str(version).partition("+")[0].split(".")[:2])
 
 
 def _random_states() -> dict:

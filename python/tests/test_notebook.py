@@ -83,7 +83,7 @@ def run(folder, *words, text=None):
 
 def packed(folder, script=CELLS + PACKING):
     """The unpacked archive of a script that packs, and what it printed."""
-    made = run(folder, "-", str(folder / "job.tar"), text="import fabric_model\n" + script)
+    made = run(folder, "-", str(folder / "job.tar"), text=("import keras, " if "import keras" in script else "import ") + "fabric_model\n" + script)
     assert made.returncode == 0, made.stderr
     with tarfile.open(folder / "job.tar") as archive:
         archive.extractall(folder, filter="data")
@@ -103,15 +103,65 @@ def test_a_packed_training_ends_with_the_weights_of_the_same_script(tmp_path):
     assert digest(tmp_path / "job") == digest(tmp_path / "alone")
 
 
+KERAS = '''
+import numpy
+import keras
+
+def datasets():
+    return (x, y), (x[:16], y[:16])
+
+x = numpy.random.default_rng(0).normal(size=(48, 4)).astype("float32")
+y = (x.sum(1) > 0).astype("int64")
+keras.utils.set_random_seed(1)
+layers = [keras.layers.Dense(8, activation="relu"), keras.layers.Dropout(0.3), keras.layers.Dense(2, activation="softmax")]
+model = keras.Sequential([keras.Input((4,)), *layers])
+optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+loss = "sparse_categorical_crossentropy"
+arguments = dict(model=model, datasets_function=datasets, loss_function=loss, optimizer=optimizer)
+train = dict(epochs=2, batch_size=4, engines_number=2)
+'''
+
+LOADING = '''
+import os
+import zipfile
+from concertina.notebook import _load_keras
+folder = os.environ["RESULT_DIR"] + "/model/train"
+with zipfile.ZipFile("result.zip", "w") as result:
+    for name in os.listdir(folder):
+        result.write(folder + "/" + name, "train/" + name)
+with zipfile.ZipFile("result.zip") as result:
+    _load_keras(result, model, optimizer)
+'''
+
+SHOWING = '''
+import hashlib
+for each in (model.weights, optimizer.variables):
+    print(hashlib.sha256(b"".join(numpy.asarray(value).tobytes() for value in each)).hexdigest())
+'''
+
+
+def test_a_packed_keras_model_comes_back_as_the_same_script_leaves_it(tmp_path):
+    pytest.importorskip("tensorflow")
+    training = "from fabric_model import FabricModel\nFabricModel(**arguments).train(**train)\n"
+    alone = run(tmp_path / "alone", "-", text="import keras, fabric_model\n" + KERAS + training + SHOWING)
+    assert alone.returncode == 0, alone.stderr
+    code, _ = packed(tmp_path / "kernel", KERAS + PACKING)
+    done = run(tmp_path / "job", str(code / packing.MAIN))
+    assert done.returncode == 0, done.stderr
+    back = run(tmp_path / "job", "-", text="import keras, fabric_model\n" + KERAS + LOADING + SHOWING)
+    assert back.returncode == 0, back.stderr
+    assert back.stdout.splitlines()[-2:] == alone.stdout.splitlines()[-2:]
+
+
 @pytest.mark.parametrize("name,other", [("python", "3.1"), ("torch", "0.4")])
 def test_another_version_in_the_job_ends_it_with_one_line(tmp_path, name, other):
-    same = {"python": packing._python(), "torch": packing._torch()}
+    same = packing._versions(False)
     (tmp_path / "packed.json").write_text(json.dumps({**same, name: other}))
     with pytest.raises(SystemExit) as ended:
         packing.train_packed(str(tmp_path))
     line = str(ended.value.code)
     assert "\n" not in line and "same versions" in line
-    assert f"kernel runs Python {({**same, name: other})['python']}" in line and f"worker Python {same['python']}" in line
+    assert f"kernel runs Python {({**same, name: other})['python']}" in line and f"worker runs Python {same['python']}" in line
     assert f"torch {({**same, name: other})['torch']}" in line
 
 
