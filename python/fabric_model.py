@@ -221,6 +221,7 @@ class FabricModel:
             device,
             None if scaleup_function is None else lambda epoch, most: _scaled(scaleup_function, epoch, most),
             exit_process,
+            place.watch,
             sums_mode,
         )
         place.join(logical_workers, samples.steps_per_epoch, epochs)

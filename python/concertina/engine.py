@@ -22,6 +22,7 @@ from concertina.mesh import GroupBroken, Mesh
 from concertina.optimizing import Clipping, LossScale, Optimizers
 from concertina.reduction import Reduction, Verdict
 from concertina.reports import Reporter
+from concertina.watch import BETWEEN, COMPUTING, IDLE, STATE, Watch
 
 PROGRESS_SECONDS = 0.1
 MOST_ATTEMPTS = 8
@@ -214,6 +215,7 @@ class Engine:
         device: torch.device,
         wanted_workers: Callable[[int, int], int] | None,
         leave: Callable[[], None],
+        watch: Watch,
         sums_mode: str = "exact",
     ):
         self._trainee = trainee
@@ -230,6 +232,7 @@ class Engine:
         self._device = device
         self._wanted_workers = wanted_workers
         self._leave = leave
+        self._watch = watch
         self._steps = samples.steps_per_epoch * epochs
         shapes = [each.shape for each in trainee.parameters]
         self._sums_mode = sums_mode
@@ -295,6 +298,7 @@ class Engine:
                 self._pause_began = self._pause_began or self._step_ended
                 self._membership.broken(self._mesh, str(broken))
                 self._await_generation()
+        self._watch.end()
         rank = self._mesh.rank
         self._membership.leave()
         self._checkpoints.finish()
@@ -318,6 +322,7 @@ class Engine:
     def _await_generation(self) -> None:
         """Enter the next generation that stands, again and again until one holds."""
         while True:
+            self._watch.enter(IDLE, None, self.step)
             pending = self._membership.await_formed()
             if pending.mesh is None:
                 self._depart(pending.generation)
@@ -345,6 +350,7 @@ class Engine:
 
     def _enter(self, mesh: Mesh, source: int, receivers: list[int]) -> None:
         self._mesh = mesh
+        self._watch.enter(STATE, mesh, self.step)
         self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), self._grid.length, self._grid.dtype)
         self._hyperparameters_sent = None
         stateless = self.step < 0
@@ -427,13 +433,16 @@ class Engine:
     def _take_step(self) -> Generator[MicroBatch, None, bool]:
         """Compute, exchange and apply one step. Whether all members voted to switch after it."""
         began = time.monotonic()
+        self._watch.enter(COMPUTING, self._mesh, self.step)
         step, trainee, reduction = self.step, self._trainee, self._reduction
         slices = self._samples.slices(step)
         divisor = sum(map(len, slices)) / self._samples.full_slice
         divisor *= trainee.loss_scale()
         before = [each.detach().clone() for each in trainee.buffers()]
         for attempt in range(MOST_ATTEMPTS):
+            computing = time.monotonic()
             losses, accuracies, after = yield from self._compute(step, slices, before)
+            self._watch.computed((time.monotonic() - computing) / max(1, len(reduction.block)))
             total = self._grid.finish()
             if self._device.type != "cpu":
                 total = total.cpu()
@@ -449,6 +458,7 @@ class Engine:
             raise RuntimeError(f"gradients of step {step} differ from one computation to the next; the model is not deterministic")
         arrived = reduction.share(total, divisor, trainee.mean, after, text)
         self._membership.apply(lambda: self._apply(step, verdict, slices, after, arrived, began))
+        self._watch.stepped(time.monotonic() - began)
         if self._pause is not None:
             generation, first, pause = self._pause
             self._send({"type": "switched", "generation": generation, "step": first, "pauseMillis": round(pause, 3)})
@@ -531,6 +541,7 @@ class Engine:
 
     def _work_between_steps(self) -> Iterator[EpochEnd]:
         """Rank 0: log the step that ended, do what an epoch's end and beginning ask for, keep checkpoints, write the final files."""
+        self._watch.enter(BETWEEN, self._mesh, self.step)
         step, per_epoch = self.step, self._samples.steps_per_epoch
         if self._mesh.rank != 0:
             if step and step % per_epoch == 0 and self._passed != step:

@@ -11,6 +11,7 @@ from concertina.checkpoints import KEPT, Checkpoints
 from concertina.control import Control
 from concertina.membership import Membership
 from concertina.mesh import Listener
+from concertina.watch import Watch
 
 CHECKPOINT_SECONDS = 30.0
 
@@ -49,6 +50,11 @@ class Place:
         host = os.environ.get("CONCERTINA_LISTEN_HOST") or "127.0.0.1"
         self._listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), self._worker)
         self.membership = Membership(self._worker, self._listener, self.send)
+        self.watch = Watch(
+            None if control is None else self.send,
+            _number("CONCERTINA_HANG_SECONDS", 60.0, "a number of seconds, at least 0"),
+            _number("CONCERTINA_LONG_WORK_SECONDS", 3600.0, "a number of seconds, at least 0"),
+        )
 
     def join(self, logical_workers: int, steps_per_epoch: int, epochs: int) -> None:
         """Tell the server that everything is loaded and obey it from here on."""
@@ -66,8 +72,10 @@ class Place:
                 "epochs": epochs,
             }
         )
+        self.watch.start()
 
     def close(self) -> None:
+        self.watch.end()
         self._listener.close()
 
 

@@ -81,7 +81,9 @@ class Listener:
             for each in sockets.values():
                 each.close()
             raise
-        return Mesh(generation, rank, sockets)
+        mesh = Mesh(generation, rank, sockets)
+        mesh.workers = workers
+        return mesh
 
     def forget(self, up_to: int) -> None:
         """Close connections that arrived for generations up to this one and never became part of a mesh."""
@@ -184,6 +186,9 @@ class Mesh:
         self.rank = rank
         self.size = len(sockets) + 1
         self.aborted: str | None = None
+        self.workers: list[str] = []
+        self.moved = 0
+        self._owing: tuple[dict, dict] = ({}, {})
         self._sockets = sockets
         self._lock = threading.Lock()
         self._closed = False
@@ -212,10 +217,12 @@ class Mesh:
         for other in [other for other, views in receiving.items() if not views or self._receive(other, views)]:
             del receiving[other]
         registered: dict[int, int] = {}
+        self._owing = (sending, receiving)
         try:
             while sending or receiving:
                 self._register(registered, sending, receiving)
                 for descriptor, _ in self._poll.poll():
+                    self.moved += 1
                     if descriptor == self._wake_reader:
                         raise GroupBroken(self.aborted or "aborted")
                     other = self._ranks[descriptor]
@@ -224,8 +231,14 @@ class Mesh:
                     if other in sending and self._send(other, sending[other]):
                         del sending[other]
         finally:
+            self._owing = ({}, {})
             for descriptor in registered:
                 self._poll.unregister(descriptor)
+
+    def awaited(self) -> list[str]:
+        """Names of the workers the present exchange still waits for. Any thread; `moved` counts what has arrived meanwhile."""
+        sending, receiving = self._owing
+        return [self.workers[rank] for rank in sorted({*tuple(sending), *tuple(receiving)})]
 
     def abort(self, reason: str) -> None:
         """Make the training thread's present or next exchange raise GroupBroken. Any thread, any number of times."""

@@ -98,6 +98,7 @@ class ElasticJob:
             self.device,
             None,
             exit_process,
+            self._place.watch,
             sums_mode,
         )
         self._course: Iterator[MicroBatch | EpochEnd] | None = None

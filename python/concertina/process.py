@@ -86,7 +86,7 @@ def users_lines(error: BaseException) -> BaseException:
     kept = []
     trace = error.__traceback__
     while trace is not None:
-        if not _is_runtime(trace.tb_frame.f_code.co_filename):
+        if not is_runtime(trace.tb_frame.f_code.co_filename):
             kept.append(trace)
         trace = trace.tb_next
     if not kept:
@@ -104,5 +104,5 @@ def described(error: BaseException) -> tuple[str, str]:
     return last, text[-LONGEST_TRACEBACK:]
 
 
-def _is_runtime(file: str) -> bool:
+def is_runtime(file: str) -> bool:
     return file in _RUNTIME_FILES or file.startswith(_RUNTIME_FOLDER + os.sep)

@@ -20,7 +20,11 @@ parser.add_argument("--workers", type=int, default=4)
 parser.add_argument("--pause-ms", type=float, default=5, help="time that each micro-batch takes beside computing")
 parser.add_argument("--native", action="store_true", help="train in a loop of its own, without FabricModel")
 parser.add_argument("--fail-at", type=int, default=0, help="micro-batch of this process at which to raise")
+parser.add_argument("--hang-at", type=int, default=0, help="micro-batch of this process at which to sleep for ever")
+parser.add_argument("--only", default="", help="ordinal of the worker that hangs, every worker unless given")
+parser.add_argument("--ask", type=int, default=0, help="workers to ask for in every epoch but the first two")
 arguments = parser.parse_args()
+hangs = arguments.only in ("", os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2])
 
 
 class Slow(nn.Module):
@@ -38,6 +42,8 @@ class Slow(nn.Module):
             self.seen += 1
             if self.seen == arguments.fail_at:
                 raise RuntimeError("the script fails here")
+            if self.seen == arguments.hang_at and hangs:
+                time.sleep(100_000)
             os.pwrite(self.file, b"%12d\n" % self.seen, 0)
             time.sleep(arguments.pause_ms / 1000)
         return values
@@ -69,4 +75,9 @@ if arguments.native:
         for values, labels in epoch:
             job.backward(F.cross_entropy(model(values), labels))
 else:
-    FabricModel(model, datasets, F.cross_entropy, optimizer).train(arguments.epochs, arguments.batch_size, arguments.workers)
+    FabricModel(model, datasets, F.cross_entropy, optimizer).train(
+        arguments.epochs,
+        arguments.batch_size,
+        arguments.workers,
+        scaleup_function=(lambda epoch, most: most if epoch < 2 else arguments.ask) if arguments.ask else None,
+    )

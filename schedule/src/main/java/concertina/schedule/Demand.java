@@ -60,11 +60,24 @@ public record Demand(
             }
         }
 
-        /** Any number from 1 to this; only those that lower ceil(V/W) make it faster. */
-        record Elastic(int logicalWorkers) implements Shape {
+        /**
+         * Any number of workers from 1 on; only those that lower ceil(V/W) make it faster.
+         *
+         * @param logicalWorkers V
+         * @param most at most so many are given, whatever V would allow
+         * @param bound why that is fewer than V, as a sentence; empty when it is not
+         */
+        record Elastic(int logicalWorkers, int most, String bound) implements Shape {
+            public Elastic(int logicalWorkers) {
+                this(logicalWorkers, logicalWorkers, "");
+            }
+
             public Elastic {
                 if (logicalWorkers < 1) {
                     throw new IllegalArgumentException("logicalWorkers must be at least 1, not " + logicalWorkers);
+                }
+                if (most < 1) {
+                    throw new IllegalArgumentException("most must be at least 1, not " + most);
                 }
             }
         }

@@ -349,6 +349,21 @@ public final class Planner {
             };
         }
 
+        /** Workers it may have: fewer than it can use when it is bounded. */
+        int bound() {
+            return switch (demand.shape()) {
+                case Demand.Shape.Elastic elastic -> elastic.most();
+                case Demand.Shape.Rigid rigid -> rigid.workers();
+            };
+        }
+
+        /** Why it may not have as many as it can use. */
+        String boundReason() {
+            return demand.shape() instanceof Demand.Shape.Elastic elastic && elastic.most() < elastic.logicalWorkers()
+                    ? elastic.bound()
+                    : "";
+        }
+
         /** Workers it starts with. */
         int least() {
             return elastic() ? 1 : most();
@@ -363,7 +378,8 @@ public final class Planner {
         }
 
         int nextSize() {
-            return UsefulSizes.next(most(), size());
+            int next = UsefulSizes.next(most(), size());
+            return next > bound() ? size() : next;
         }
 
         boolean canGrow() {

@@ -161,6 +161,9 @@ final class Reasons {
     private String why(Job job, Share share) {
         int size = job.size();
         int next = job.nextSize();
+        if (next == size && !job.boundReason().isEmpty()) {
+            return job.boundReason();
+        }
         if (next == size) {
             return size == 1 ? "it can use no second worker" : "it can use no more";
         }

@@ -167,7 +167,8 @@ class PlannerRandomTest {
             assertThat(assignment.target())
                     .as("target of %s at rest", demand.job())
                     .isEqualTo(demand.held().size());
-            if (demand.shape() instanceof Shape.Elastic(int logicalWorkers) && assignment.target() > 0) {
+            if (demand.shape() instanceof Shape.Elastic(int logicalWorkers, int most, String bound)
+                    && assignment.target() > 0) {
                 assertThat(UsefulSizes.useful(logicalWorkers, assignment.target()))
                         .isTrue();
             }
@@ -211,11 +212,11 @@ class PlannerRandomTest {
                             .isEmpty();
                     assertThat(assignment.starts().size()).isIn(0, living.isEmpty() ? workers : 0);
                 }
-                case Shape.Elastic(int logicalWorkers) -> {
+                case Shape.Elastic(int logicalWorkers, int most, String bound) -> {
                     int after = living.size()
                             + assignment.starts().size()
                             - assignment.leaves().size();
-                    assertThat(after).isLessThanOrEqualTo(Math.max(logicalWorkers, living.size()));
+                    assertThat(after).isLessThanOrEqualTo(Math.max(most, living.size()));
                     assertThat(after)
                             .as("elastic %s keeps a worker", demand.job())
                             .isGreaterThanOrEqualTo(Math.min(1, living.size()));
@@ -270,7 +271,9 @@ class PlannerRandomTest {
         for (int number = 1; number <= count; number++) {
             int width = mixed && random.nextInt(4) == 0 ? 1 + random.nextInt(3) : 1;
             int workers = 1 + random.nextInt(6);
-            Shape shape = random.nextInt(3) > 0 ? new Shape.Elastic(workers) : new Shape.Rigid(workers);
+            Shape shape = random.nextInt(3) > 0
+                    ? new Shape.Elastic(workers, 1 + random.nextInt(workers), "asked for")
+                    : new Shape.Rigid(workers);
             boolean gpu = random.nextInt(4) == 0;
             int wanted = random.nextInt(3) == 0 ? 0 : random.nextInt(workers + 1);
             List<Holding> held = new ArrayList<>();

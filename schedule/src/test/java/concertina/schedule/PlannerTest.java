@@ -36,6 +36,27 @@ class PlannerTest {
                         a 2 | holds 2 of at most 4 CPU slots: 4 CPU slots are shared fairly by 2 elastic jobs of priority 5000
                         b 2 | waits for its first CPU slot: 0 free, 2 come back from a
                         """),
+                Arguments.of("a script that asks for two workers gets two of four slots", """
+                        node1: 4 cpu
+                        a elastic 4 asks 2
+                        """, """
+                        a 2 +node1/0 +node1/1 | starts with 2 of at most 4 CPU slots: it asks for 2
+                        """),
+                Arguments.of(
+                        "a script that asks for three workers gets the two that help, others take the rest", """
+                        node1: 4 cpu
+                        a elastic 4 asks 3
+                        b elastic 4
+                        """, """
+                        a 2 +node1/0 +node1/2 | starts with 2 of at most 4 CPU slots: it asks for 3
+                        b 2 +node1/1 +node1/3 | starts with 2 of at most 4 CPU slots: 4 CPU slots are shared fairly by 2 elastic jobs of priority 5000
+                        """),
+                Arguments.of("a running job that asks for one gives the others back", """
+                        node1: 4 cpu
+                        a elastic 4 asks 1 holds node1/0 node1/1 node1/2 node1/3
+                        """, """
+                        a 1 -4 -3 -2 | shrinks from 4 to 1 of at most 4 CPU slots: it asks for 1
+                        """),
                 Arguments.of("the remaining job grows when another has ended", """
                         node1: 4 cpu
                         a elastic 4 holds node1/0 node1/1

@@ -82,11 +82,13 @@ record Scene(ClusterView view, List<Demand> demands) {
         int width = size.length > 1 ? Integer.parseInt(size[1]) : 1;
         int priority = 5000;
         boolean gpu = false;
+        int asks = workers;
         List<Holding> held = new ArrayList<>();
         for (int word = 3; word < words.length; word++) {
             switch (words[word]) {
                 case "priority" -> priority = Integer.parseInt(words[++word]);
                 case "gpu" -> gpu = true;
+                case "asks" -> asks = Integer.parseInt(words[++word]);
                 case "holds" -> {
                     while (++word < words.length) {
                         boolean leaving = words[word].endsWith("!");
@@ -110,7 +112,9 @@ record Scene(ClusterView view, List<Demand> demands) {
                 START.plusSeconds(number),
                 gpu,
                 width,
-                words[1].equals("elastic") ? new Shape.Elastic(workers) : new Shape.Rigid(workers),
+                words[1].equals("elastic")
+                        ? new Shape.Elastic(workers, asks, asks < workers ? "it asks for " + asks : "")
+                        : new Shape.Rigid(workers),
                 held);
     }
 

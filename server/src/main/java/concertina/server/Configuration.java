@@ -24,13 +24,34 @@ public record Configuration(
         int uploadLimitMegabytes,
         int unfinishedJobsLimit,
         int settleSeconds,
+        int hangSeconds,
+        int longWorkSeconds,
+        int loadingSeconds,
+        int gangGraceSeconds,
         String logLevel) {
 
     private static final List<String> LOG_LEVELS = List.of("error", "warn", "info", "debug");
 
     /** What holds where nothing was written. */
     public static final Configuration DEFAULT = new Configuration(
-            "127.0.0.1", 9443, null, null, null, List.of(), "concertina", null, null, null, 4096, 1000, 0, "info");
+            "127.0.0.1",
+            9443,
+            null,
+            null,
+            null,
+            List.of(),
+            "concertina",
+            null,
+            null,
+            null,
+            4096,
+            1000,
+            0,
+            60,
+            3600,
+            1800,
+            3600,
+            "info");
 
     public Configuration {
         certificateNames = List.copyOf(certificateNames);
@@ -41,6 +62,10 @@ public record Configuration(
         within("upload-limit-megabytes", uploadLimitMegabytes, 1, 1_048_576);
         within("unfinished-jobs-limit", unfinishedJobsLimit, 1, 1_000_000);
         within("settle-seconds", settleSeconds, 0, 86_400);
+        within("hang-seconds", hangSeconds, 0, 86_400);
+        within("long-work-seconds", longWorkSeconds, 0, 2_592_000);
+        within("loading-seconds", loadingSeconds, 0, 2_592_000);
+        within("gang-grace-seconds", gangGraceSeconds, 0, 2_592_000);
         if (listenAddress.isBlank()) {
             throw ConcertinaException.invalid(
                     "listen-address", listenAddress, "an address of this machine, or 0.0.0.0");

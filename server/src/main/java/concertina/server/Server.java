@@ -226,7 +226,13 @@ final class Server implements AutoCloseable {
                 standard.stopGrace(),
                 standard.leftoverGrace(),
                 standard.shippingGrace(),
-                standard.deaths());
+                standard.deaths(),
+                new TrainOptions.Patience(
+                        Duration.ofSeconds(configuration.hangSeconds()),
+                        Duration.ofSeconds(configuration.longWorkSeconds()),
+                        Duration.ofSeconds(configuration.loadingSeconds()),
+                        Duration.ofSeconds(configuration.gangGraceSeconds()),
+                        standard.patience().loads()));
     }
 
     private static HttpOptions http(DataFolder folder, Configuration configuration, ServerCertificate certificate) {

@@ -61,6 +61,17 @@ public sealed interface JobEvent {
     record WorkerLeft(int ordinal) implements JobEvent {}
 
     /**
+     * The worker is taken for hung and is being killed.
+     *
+     * @param loading whether it never reached {@code train}
+     * @param reason how that showed, as the end of a sentence that begins with the worker
+     */
+    record WorkerHung(int ordinal, boolean loading, String reason) implements JobEvent {}
+
+    /** So many workers the script asks for from now on. */
+    record WorkersWanted(int workers) implements JobEvent {}
+
+    /**
      * The worker's process is gone; its slots are free.
      *
      * @param lost whether it vanished with its agent, exit code and signal unknown

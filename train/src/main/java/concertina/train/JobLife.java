@@ -56,6 +56,12 @@ final class JobLife {
     /** Whether it was resumed and has not trained since. */
     boolean resumed;
 
+    /** Workers the script asks for, 0 when it does not say. */
+    int wanted;
+
+    /** Workers in a row that did not load in time. */
+    int lateLoads;
+
     int deaths;
     long stepAtDeath = -1;
 
@@ -114,6 +120,12 @@ final class JobLife {
                 worker.address = prepared.address();
                 logicalWorkers = prepared.logicalWorkers();
                 steps = prepared.steps();
+                lateLoads = 0;
+            }
+            case JobEvent.WorkersWanted asked -> wanted = asked.workers();
+            case JobEvent.WorkerHung found -> {
+                worker(found.ordinal()).hung = found.reason();
+                lateLoads += found.loading() ? 1 : 0;
             }
             case JobEvent.WorkerLeaving leaving -> {
                 worker(leaving.ordinal()).leaving = true;

@@ -34,6 +34,9 @@ final class JobPulse {
     /** Last error line of each worker whose script raised. */
     final Map<Integer, String> errors = new HashMap<>();
 
+    /** What each worker's watch said last, and when that was heard. */
+    final Map<Integer, Heartbeat> beats = new HashMap<>();
+
     /** After generations that could not form: not before this moment again. */
     Instant retryAt;
 
@@ -53,6 +56,8 @@ final class JobPulse {
         this.reason = reason;
         retryAt = since;
     }
+
+    record Heartbeat(WorkerMessage.Beat beat, Instant at) {}
 
     void paused(int generation, int ordinal, double pauseMillis) {
         pauses.computeIfAbsent(generation, number -> new HashMap<>()).merge(ordinal, pauseMillis, Math::max);
@@ -120,7 +125,9 @@ final class JobPulse {
             case JobEvent.WorkerPrepared ignored -> {}
             case JobEvent.WorkerLeaving ignored -> {}
             case JobEvent.WorkerLeft ignored -> {}
-            case JobEvent.WorkerEnded ignored -> {}
+            case JobEvent.WorkerHung ignored -> {}
+            case JobEvent.WorkersWanted ignored -> {}
+            case JobEvent.WorkerEnded ended -> beats.remove(ended.ordinal());
             case JobEvent.WorkerShipped ignored -> {}
             case JobEvent.GenerationCommitted ignored -> {}
             case JobEvent.SwitchMeasured ignored -> {}

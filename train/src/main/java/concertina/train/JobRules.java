@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -29,13 +30,15 @@ import org.jspecify.annotations.Nullable;
  */
 final class JobRules {
     private final TrainOptions options;
+    private final Watch watch;
 
     JobRules(TrainOptions options) {
         this.options = options;
+        watch = new Watch(options.patience());
     }
 
     /** What a report about a known worker changes. A report that was heard before changes nothing. */
-    Decision heard(JobLife job, JobPulse pulse, Worker worker, AgentReport report) {
+    Decision heard(JobLife job, JobPulse pulse, Worker worker, AgentReport report, Instant now) {
         if (job.ended != null) {
             return Decision.NONE;
         }
@@ -52,7 +55,7 @@ final class JobRules {
             case AgentReport.Message message ->
                 worker.living()
                         ? WorkerMessage.read(message.message())
-                                .map(said -> said(job, pulse, worker, said))
+                                .map(said -> said(job, pulse, worker, said, now))
                                 .orElse(Decision.NONE)
                         : Decision.NONE;
         };
@@ -114,7 +117,7 @@ final class JobRules {
         return new Decision(events, List.of());
     }
 
-    private Decision said(JobLife job, JobPulse pulse, Worker worker, WorkerMessage said) {
+    private Decision said(JobLife job, JobPulse pulse, Worker worker, WorkerMessage said, Instant now) {
         return switch (said) {
             case WorkerMessage.Prepared prepared -> prepared(job, worker, prepared);
             case WorkerMessage.Formed formed -> {
@@ -145,7 +148,14 @@ final class JobRules {
                     pulse.steps = progress.steps();
                     pulse.loss = progress.loss();
                     pulse.accuracy = progress.accuracy();
+                    if (progress.wanted() != 0 && progress.wanted() != job.wanted) {
+                        yield Decision.record(new JobEvent.WorkersWanted(progress.wanted()));
+                    }
                 }
+                yield Decision.NONE;
+            }
+            case WorkerMessage.Beat beat -> {
+                pulse.beats.put(worker.ordinal(), new JobPulse.Heartbeat(beat, now));
                 yield Decision.NONE;
             }
             case WorkerMessage.Left left -> {
@@ -191,6 +201,17 @@ final class JobRules {
         }
         int logicalWorkers = Math.clamp(prepared.logicalWorkers(), 1, job.spec.workers());
         long steps = Math.max(0, prepared.stepsPerEpoch()) * Math.max(0, prepared.epochs());
+        Optional<Worker> other = job.workers.values().stream()
+                .filter(Worker::prepared)
+                .filter(known -> steps != job.steps)
+                .findFirst();
+        if (other.isPresent() && job.ending == null) {
+            return Decision.record(new JobEvent.Ending(
+                    JobState.ERROR,
+                    "worker " + worker.id + " wants to train " + steps + " steps (" + prepared.epochs() + " epochs of "
+                            + prepared.stepsPerEpoch() + "), worker " + other.get().id + " " + job.steps
+                            + ": the script must give every worker the same data set and the same arguments of train"));
+        }
         return Decision.record(
                 new JobEvent.WorkerPrepared(worker.ordinal(), prepared.address(), logicalWorkers, steps));
     }
@@ -245,6 +266,13 @@ final class JobRules {
         if (job.ending != null) {
             return end(job, pulse, now);
         }
+        Optional<Worker> early = endedInTheMiddle(job, now);
+        if (early.isPresent()) {
+            return Decision.record(new JobEvent.Ending(
+                    JobState.ERROR,
+                    "worker " + early.get().id + " ended with exit code 0 in the middle of training, after step "
+                            + Math.max(0, pulse.step)));
+        }
         if (job.completed()) {
             return complete(job, pulse);
         }
@@ -254,7 +282,7 @@ final class JobRules {
                     JobState.ERROR, "waited longer than the pending timeout of " + timeout + " s for a first slot"));
         }
         if (!job.elastic()) {
-            return Decision.NONE;
+            return gang(job, now);
         }
         if (job.deaths >= options.deaths()) {
             return Decision.record(new JobEvent.Ending(
@@ -265,6 +293,17 @@ final class JobRules {
         if (job.done != null) {
             return Decision.NONE;
         }
+        if (job.lateLoads >= options.patience().loads() && job.living().stream().noneMatch(Worker::prepared)) {
+            return Decision.record(new JobEvent.Ending(
+                    JobState.ERROR,
+                    job.lateLoads + " workers in a row did not reach train within "
+                            + options.patience().loading().toSeconds()
+                            + " s of their start, and no other is there to go on"));
+        }
+        List<JobEvent> hung = watch.hung(job, pulse, now);
+        if (!hung.isEmpty()) {
+            return new Decision(hung, List.of());
+        }
         if (job.breaking != null) {
             return afterBreak(job, pulse, job.breaking, now);
         }
@@ -272,6 +311,10 @@ final class JobRules {
         if (dead.isPresent()) {
             return breakUp(
                     job, pulse, "worker " + dead.get().id + " " + dead.get().ending());
+        }
+        Optional<String> deadlock = watch.deadlock(job, pulse);
+        if (deadlock.isPresent()) {
+            return breakUp(job, pulse, deadlock.get());
         }
         if (job.pending != null) {
             return pending(job, pulse, job.pending, now);
@@ -282,12 +325,53 @@ final class JobRules {
         return first(job, pulse, now);
     }
 
+    /**
+     * A worker of an elastic job that ended itself without an error though the final files were never written. Others may hear of the
+     * end before the server does, so it waits a while for the news.
+     */
+    private Optional<Worker> endedInTheMiddle(JobLife job, Instant now) {
+        if (!job.elastic()
+                || !job.trained()
+                || job.done != null
+                || job.lastMembers.stream().anyMatch(ordinal -> job.worker(ordinal).lost)) {
+            return Optional.empty();
+        }
+        return job.lastMembers.stream()
+                .map(job::worker)
+                .filter(Worker::completed)
+                .filter(worker ->
+                        job.completed() || over(Objects.requireNonNull(worker.endedAt), options.leftoverGrace(), now))
+                .findFirst();
+    }
+
+    /** What is left of a gang when some of it has ended in good order long ago. */
+    private Decision gang(JobLife job, Instant now) {
+        Duration grace = options.patience().gang();
+        List<Worker> running = job.living();
+        Optional<Worker> first = job.workers.values().stream()
+                .filter(Worker::completed)
+                .min(Comparator.comparing(worker -> Objects.requireNonNull(worker.endedAt)));
+        if (grace.isZero()
+                || running.isEmpty()
+                || first.isEmpty()
+                || !over(Objects.requireNonNull(first.get().endedAt), grace, now)) {
+            return Decision.NONE;
+        }
+        Worker rankZero = job.worker(job.workers.firstKey());
+        return Decision.record(new JobEvent.Ending(
+                rankZero.completed() ? JobState.FINISHED : JobState.ERROR,
+                "worker " + first.get().id + " ended with exit code 0; "
+                        + running.stream().map(worker -> worker.id.toString()).collect(Collectors.joining(", "))
+                        + " still ran " + grace.toSeconds() + " s later and "
+                        + (running.size() == 1 ? "was" : "were") + " stopped"));
+    }
+
     /** Workers that are to go and were not told yet in this session of their agent. */
     private List<AgentCommand> stops(JobLife job, JobPulse pulse, Instant now) {
         List<AgentCommand> stops = new ArrayList<>();
         for (Worker worker : job.workers.values()) {
             if (worker.living() && shouldStop(job, pulse, worker, now) && pulse.stopSent.add(worker.ordinal())) {
-                stops.add(stop(worker));
+                stops.add(worker.hung.isEmpty() ? stop(worker) : new AgentCommand.Stop(worker.id, 0));
             }
         }
         return stops;
@@ -298,6 +382,9 @@ final class JobRules {
     }
 
     private boolean shouldStop(JobLife job, JobPulse pulse, Worker worker, Instant now) {
+        if (!worker.hung.isEmpty()) {
+            return true;
+        }
         if (job.ending != null) {
             return !pulse.errors.containsKey(worker.ordinal())
                     || over(Objects.requireNonNull(job.endingAt), options.stopGrace(), now);
@@ -426,7 +513,8 @@ final class JobRules {
             survivors.add(ordinal);
             if (!pulse.stepsAtBreak.containsKey(ordinal)) {
                 waiting = true;
-                if (over(asked, options.answering(), now) && pulse.stopSent.add(ordinal)) {
+                if ((over(asked, options.answering(), now) || watch.silent(job, pulse, worker, asked, now))
+                        && pulse.stopSent.add(ordinal)) {
                     kills.add(new AgentCommand.Stop(worker.id, 0));
                 }
             }

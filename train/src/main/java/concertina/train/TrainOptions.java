@@ -15,6 +15,7 @@ import java.time.Duration;
  * @param leftoverGrace how long other workers may run on after the one that wrote the final files has exited
  * @param shippingGrace how long a stopped or failed job waits for its last log lines
  * @param deaths so many deaths without a completed step in between fail a job
+ * @param patience how long workers may take
  */
 public record TrainOptions(
         String namespace,
@@ -26,7 +27,8 @@ public record TrainOptions(
         Duration stopGrace,
         Duration leftoverGrace,
         Duration shippingGrace,
-        int deaths) {
+        int deaths,
+        Patience patience) {
     public static final TrainOptions DEFAULT = new TrainOptions(
             "concertina",
             1000,
@@ -37,7 +39,8 @@ public record TrainOptions(
             Duration.ofSeconds(10),
             Duration.ofSeconds(30),
             Duration.ofSeconds(15),
-            5);
+            5,
+            Patience.DEFAULT);
 
     public TrainOptions withUnfinishedJobsPerUser(int limit) {
         return new TrainOptions(
@@ -50,6 +53,21 @@ public record TrainOptions(
                 stopGrace,
                 leftoverGrace,
                 shippingGrace,
-                deaths);
+                deaths,
+                patience);
+    }
+
+    /**
+     * How long workers may take before they count as hung; zero means for ever.
+     *
+     * @param hang least time without a sign of work in a step, and of silence while others wait, before a worker is replaced
+     * @param longWork the same between two steps (evaluation, callbacks, files)
+     * @param loading from the start of an elastic worker to its call of {@code train}
+     * @param gang how long the others of a gang may run on after some ended in good order
+     * @param loads so many workers in a row that did not load in time: no more are tried
+     */
+    public record Patience(Duration hang, Duration longWork, Duration loading, Duration gang, int loads) {
+        public static final Patience DEFAULT = new Patience(
+                Duration.ofSeconds(60), Duration.ofHours(1), Duration.ofMinutes(30), Duration.ofHours(1), 3);
     }
 }

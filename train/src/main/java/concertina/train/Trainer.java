@@ -437,7 +437,7 @@ public final class Trainer implements Jobs, Agents {
             return;
         }
         if (!present) {
-            link.queue.add(startCommand(job.life, worker));
+            link.queue.add(startCommand(job.life, worker, options.patience()));
         }
         if (wanted) {
             rules.repeat(job.life, job.pulse, worker).forEach(link.queue::add);
@@ -451,7 +451,7 @@ public final class Trainer implements Jobs, Agents {
             present.add(worker.id);
             for (AgentReport report : known.reports()) {
                 if (report.worker().equals(worker.id)) {
-                    record(job, rules.heard(job.life, job.pulse, worker, report));
+                    record(job, rules.heard(job.life, job.pulse, worker, report, clock.instant()));
                 }
             }
             return;
@@ -559,7 +559,7 @@ public final class Trainer implements Jobs, Agents {
                 Tracked job = unfinished.get(id.job());
                 Worker worker = job == null ? null : job.life.workers.get(id.ordinal());
                 if (job != null && worker != null && worker.agent.equals(agent) && !worker.lost) {
-                    record(job, rules.heard(job.life, job.pulse, worker, report));
+                    record(job, rules.heard(job.life, job.pulse, worker, report, clock.instant()));
                     job.view = null;
                     touched.add(job);
                     advance(job);
@@ -612,6 +612,9 @@ public final class Trainer implements Jobs, Agents {
             }
             case JobEvent.WorkerEnded ignored -> planWanted = true;
             case JobEvent.WorkerPrepared ignored -> planWanted = true;
+            case JobEvent.WorkersWanted ignored -> planWanted = true;
+            case JobEvent.WorkerHung hung ->
+                LOG.warn("worker {} {}; it is killed", job.life.worker(hung.ordinal()).id, hung.reason());
             case JobEvent.WorkerDone ignored -> planWanted = true;
             case JobEvent.GenerationActivated ignored -> planWanted = true;
             case JobEvent.Resumed ignored -> planWanted = true;
@@ -697,7 +700,7 @@ public final class Trainer implements Jobs, Agents {
             }
             List<Demand> demands = new ArrayList<>();
             for (Tracked job : unfinished.values()) {
-                demand(job.life).ifPresent(demands::add);
+                demand(job.life, options.patience()).ifPresent(demands::add);
             }
             Plan plan = planning.plan(new ClusterView(slots), demands, policy, clock.instant());
             for (Plan.Assignment assignment : plan.assignments()) {
@@ -715,7 +718,25 @@ public final class Trainer implements Jobs, Agents {
         }
     }
 
-    private static Optional<Demand> demand(JobLife job) {
+    /** The script's own wish bounds a job, and so does having too many workers in a row that did not load. */
+    private static Demand.Shape elastic(JobLife job, TrainOptions.Patience patience) {
+        int most = job.logicalWorkers;
+        if (job.lateLoads >= patience.loads()) {
+            int loaded = (int) job.living().stream()
+                    .filter(worker -> worker.prepared() && !worker.leaving)
+                    .count();
+            return new Demand.Shape.Elastic(
+                    most,
+                    Math.clamp(loaded, 1, most),
+                    job.lateLoads + " workers in a row did not reach train in time, no more are started");
+        }
+        return job.wanted == 0 || job.wanted >= most
+                ? new Demand.Shape.Elastic(most)
+                : new Demand.Shape.Elastic(
+                        most, job.wanted, "its scaleup_function asks for at most " + job.wanted + " workers");
+    }
+
+    private static Optional<Demand> demand(JobLife job, TrainOptions.Patience patience) {
         if (job.ending != null || job.completed()) {
             return Optional.empty();
         }
@@ -725,9 +746,7 @@ public final class Trainer implements Jobs, Agents {
             case GANG ->
                 new Demand.Shape.Rigid(job.workers.isEmpty() ? job.spec.workers() : Math.max(1, living.size()));
             case ELASTIC ->
-                job.windingDown() && !living.isEmpty()
-                        ? new Demand.Shape.Rigid(living.size())
-                        : new Demand.Shape.Elastic(job.logicalWorkers);
+                job.windingDown() && !living.isEmpty() ? new Demand.Shape.Rigid(living.size()) : elastic(job, patience);
         };
         return Optional.of(new Demand(
                 job.id,
@@ -773,7 +792,7 @@ public final class Trainer implements Jobs, Agents {
             record(job, new Decision(events, List.of()));
             for (JobEvent.WorkerAssigned start : starts) {
                 Worker worker = life.worker(start.ordinal());
-                tell(life, startCommand(life, worker));
+                tell(life, startCommand(life, worker, options.patience()));
             }
             advance(job);
         }
@@ -893,13 +912,19 @@ public final class Trainer implements Jobs, Agents {
         return environment;
     }
 
-    private static AgentCommand startCommand(JobLife job, Worker worker) {
+    private static void limit(Map<String, String> environment, JobLife job, String name, Duration standard) {
+        environment.put(name, job.spec.environment().getOrDefault(name, Long.toString(standard.toSeconds())));
+    }
+
+    private static AgentCommand startCommand(JobLife job, Worker worker, TrainOptions.Patience patience) {
         Map<String, String> environment = new HashMap<>(worker.environment);
         if (job.elastic()) {
             environment.put("CONCERTINA_LOGICAL_WORKERS", Integer.toString(job.spec.workers()));
             environment.put("CONCERTINA_JOB_SECRET", job.secret);
             environment.put("CONCERTINA_SEED", job.spec.environment().getOrDefault("CONCERTINA_SEED", "0"));
             environment.put("CONCERTINA_LISTEN_HOST", worker.host);
+            limit(environment, job, "CONCERTINA_HANG_SECONDS", patience.hang());
+            limit(environment, job, "CONCERTINA_LONG_WORK_SECONDS", patience.longWork());
         }
         return new AgentCommand.Start(
                 worker.id, job.creator, job.spec, worker.slots, worker.logFolder, job.hasCode, environment);

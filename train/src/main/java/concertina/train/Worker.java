@@ -25,6 +25,10 @@ final class Worker {
     Instant preparedAt;
 
     String address = "";
+
+    /** How it showed that the worker hangs; empty when it does not. */
+    String hung = "";
+
     boolean leaving;
 
     /** When it last was a member of a running generation that it is no longer in. */
@@ -79,6 +83,9 @@ final class Worker {
     String ending() {
         if (lost) {
             return "was lost with agent " + agent;
+        }
+        if (!hung.isEmpty()) {
+            return hung;
         }
         if (signal != 0) {
             return "was ended by signal " + signal;

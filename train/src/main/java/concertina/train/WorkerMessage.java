@@ -1,5 +1,6 @@
 package concertina.train;
 
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -22,7 +23,42 @@ sealed interface WorkerMessage {
             long step,
             long steps,
             @Nullable Double loss,
-            @Nullable Double accuracy) implements WorkerMessage {}
+            @Nullable Double accuracy,
+            int wanted)
+            implements WorkerMessage {}
+
+    /**
+     * What a worker's watch sees of its training thread.
+     *
+     * @param step completed steps
+     * @param phase {@code waiting}, {@code computing}, or another, which may take long
+     * @param late whether that takes longer than the worker allows
+     * @param waitsFor whom it waits for
+     * @param where the script's innermost lines
+     * @param microMillis recent time per micro-batch, 0 when not known
+     */
+    record Beat(
+            int generation,
+            long step,
+            String phase,
+            long seconds,
+            boolean late,
+            List<String> waitsFor,
+            String where,
+            double microMillis)
+            implements WorkerMessage {
+        public Beat {
+            waitsFor = List.copyOf(waitsFor);
+        }
+
+        boolean waiting() {
+            return phase.equals("waiting");
+        }
+
+        boolean mayTakeLong() {
+            return !waiting() && !phase.equals("computing");
+        }
+    }
 
     record Left(int generation, long step) implements WorkerMessage {}
 
@@ -64,7 +100,23 @@ sealed interface WorkerMessage {
                                     count(fields, "step"),
                                     count(fields, "steps"),
                                     number(fields, "loss"),
-                                    number(fields, "accuracy"));
+                                    number(fields, "accuracy"),
+                                    fields.get("wanted") instanceof Number ? Math.max(1, whole(fields, "wanted")) : 0);
+                        case "beat" ->
+                            new Beat(
+                                    whole(fields, "generation"),
+                                    count(fields, "step"),
+                                    text(fields, "phase"),
+                                    count(fields, "seconds"),
+                                    Boolean.TRUE.equals(fields.get("late")),
+                                    fields.get("for") instanceof List<?> names
+                                            ? names.stream()
+                                                    .map(String::valueOf)
+                                                    .toList()
+                                            : List.of(),
+                                    oneLine(optionalText(fields, "where")),
+                                    Optional.ofNullable(number(fields, "microMillis"))
+                                            .orElse(0.0));
                         case "left" -> new Left(whole(fields, "generation"), count(fields, "step"));
                         case "done" ->
                             new Done(
