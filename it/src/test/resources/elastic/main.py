@@ -21,10 +21,13 @@ parser.add_argument("--pause-ms", type=float, default=5, help="time that each mi
 parser.add_argument("--native", action="store_true", help="train in a loop of its own, without FabricModel")
 parser.add_argument("--fail-at", type=int, default=0, help="micro-batch of this process at which to raise")
 parser.add_argument("--hang-at", type=int, default=0, help="micro-batch of this process at which to sleep for ever")
-parser.add_argument("--only", default="", help="ordinal of the worker that hangs, every worker unless given")
+parser.add_argument("--only", default="", help="ordinal of the worker that hangs, exits or fails, every worker unless given")
 parser.add_argument("--ask", type=int, default=0, help="workers to ask for in every epoch but the first two")
+parser.add_argument("--exit-at", type=int, default=0, help="micro-batch of this process at which to end the process")
+parser.add_argument("--exit-code", type=int, default=0)
+parser.add_argument("--uneven", action="store_true", help="give every worker a data set of another length")
 arguments = parser.parse_args()
-hangs = arguments.only in ("", os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2])
+chosen = arguments.only in ("", os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2])
 
 
 class Slow(nn.Module):
@@ -40,9 +43,11 @@ class Slow(nn.Module):
     def forward(self, values):
         if self.training:
             self.seen += 1
-            if self.seen == arguments.fail_at:
+            if self.seen == arguments.fail_at and chosen:
                 raise RuntimeError("the script fails here")
-            if self.seen == arguments.hang_at and hangs:
+            if self.seen == arguments.exit_at and chosen:
+                os._exit(arguments.exit_code)
+            if self.seen == arguments.hang_at and chosen:
                 time.sleep(100_000)
             os.pwrite(self.file, b"%12d\n" % self.seen, 0)
             time.sleep(arguments.pause_ms / 1000)
@@ -50,6 +55,8 @@ class Slow(nn.Module):
 
 
 def datasets():
+    if arguments.uneven:
+        arguments.samples += 16 * int(os.environ["CONCERTINA_WORKER"].rpartition(".")[2])
     random = torch.Generator().manual_seed(5)
     values = torch.randn(arguments.samples + 64, 16, generator=random)
     labels = (values[:, :4].sum(1) > 0).long() + 2 * (values[:, 4:8].sum(1) > 0).long()

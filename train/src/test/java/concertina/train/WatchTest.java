@@ -299,4 +299,16 @@ class WatchTest {
                 .startsWith(
                         "worker concertina-1.2 wants to train 21 steps (1 epochs of 21), worker concertina-1.1 20:");
     }
+
+    @Test
+    void aWorkerThatEndsWithoutAnErrorInTheMiddleOfTrainingFailsTheJob() {
+        JobId job = running();
+        List.copyOf(cluster.livingWorkers(job)).forEach(worker -> worker.exit(0, 0));
+        cluster.settle();
+        cluster.pass(Duration.ofSeconds(1));
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.ERROR);
+        assertThat(cluster.view(job).reason())
+                .isEqualTo("worker concertina-1.1 ended with exit code 0 in the middle of training, after step 5");
+        assertThat(cluster.slotsTaken()).isZero();
+    }
 }
