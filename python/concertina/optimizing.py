@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim import lr_scheduler
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from concertina import state
+
+# Before torch 2.0 the class has an underscore before its name.
+LRScheduler = getattr(lr_scheduler, "LRScheduler", None) or lr_scheduler._LRScheduler
 
 FIRST_SCALE = 2.0**16
 GREATEST_SCALE = 2.0**24
@@ -133,10 +137,10 @@ class Optimizers:
 
 
 def is_scheduler(value: Any) -> bool:
-    return isinstance(value, LRScheduler)
+    return isinstance(value, (LRScheduler, ReduceLROnPlateau))
 
 
-def load_scheduler(scheduler: LRScheduler, values: dict) -> None:
+def load_scheduler(scheduler: Any, values: dict) -> None:
     scheduler.load_state_dict(_alike(values, scheduler.state_dict()))
 
 
