@@ -39,9 +39,7 @@ class BadScriptTest {
     }
 
     @ParameterizedTest(name = "{0}")
-    @CsvSource(
-            delimiter = '|',
-            textBlock = """
+    @CsvSource(delimiter = '|', textBlock = """
             --fail-at 5 --only 2            | the script fails here
             --exit-at 5 --exit-code 3       | ended with exit code 3
             --exit-at 5                     | ended with exit code 0 in the middle of training
@@ -63,12 +61,20 @@ class BadScriptTest {
     void aWorkerThatEndsWithoutAnErrorInTheMiddleOfTheOthersTrainingFailsTheJobOrChangesNothing() {
         String bad = submit(2, "--workers 2 --exit-at 5 --only 2");
 
-        client.awaitJob("the end", bad, LIMIT, job -> job.get("state").asString().matches("ERROR|FINISHED"));
+        client.awaitJob(
+                "the end", bad, LIMIT, job -> job.get("state").asString().matches("ERROR|FINISHED"));
 
         if (client.state(bad).equals("FINISHED")) {
             assertThat(client.job(bad).get("weightsSha256").asString())
                     .isEqualTo(Elastic.undisturbed(
-                                    folder.resolve("undisturbed"), 4, "--epochs", "6", "--pause-ms", "0", "--workers", "2")
+                                    folder.resolve("undisturbed"),
+                                    4,
+                                    "--epochs",
+                                    "6",
+                                    "--pause-ms",
+                                    "0",
+                                    "--workers",
+                                    "2")
                             .weightsSha256());
         }
     }

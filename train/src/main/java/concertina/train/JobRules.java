@@ -477,6 +477,11 @@ final class JobRules {
     }
 
     private Decision breakUp(JobLife job, JobPulse pulse, String reason) {
+        String why = job.workers.values().stream()
+                .filter(worker -> !worker.hung.isEmpty() && job.inGeneration(worker))
+                .map(worker -> "worker " + worker.id + " " + worker.hung)
+                .findFirst()
+                .orElse(reason);
         Set<Integer> members = new LinkedHashSet<>();
         List<AgentCommand> commands = new ArrayList<>();
         for (Worker worker : job.living()) {
@@ -486,8 +491,7 @@ final class JobRules {
             }
         }
         return new Decision(
-                List.of(new JobEvent.GenerationsBroken(job.highest, List.copyOf(members), reason, pulse.step)),
-                commands);
+                List.of(new JobEvent.GenerationsBroken(job.highest, List.copyOf(members), why, pulse.step)), commands);
     }
 
     private static Decision abandon(JobLife job, Generation pending, String reason) {

@@ -60,20 +60,41 @@ final class Watch {
 
     private @Nullable String training(JobLife job, JobPulse pulse, Worker worker, Set<String> awaited, Instant now) {
         Heartbeat last = pulse.beats.get(worker.ordinal());
-        if (last == null || hang(job).isZero() || !takesPart(job, last.beat()) || !job.inGeneration(worker)) {
+        if (hang(job).isZero() || !job.inGeneration(worker)) {
             return null;
         }
-        WorkerMessage.Beat beat = last.beat();
-        String step = "on " + worker.agent + " did not finish step " + (beat.step() + 1) + ": ";
-        String where = beat.where().isEmpty() ? "" : ", at " + beat.where();
-        if (beat.late() && !beat.waiting()) {
+        WorkerMessage.Beat beat = last != null && takesPart(job, last.beat()) ? last.beat() : null;
+        boolean missed = awaited.contains(worker.id.toString());
+        if (beat == null && !missed) {
+            return null;
+        }
+        String step = "on " + worker.agent + " did not finish step "
+                + (Math.max(0, beat == null ? pulse.step : beat.step()) + 1) + ": ";
+        String where = beat == null || beat.where().isEmpty() ? "" : ", at " + beat.where();
+        if (beat != null && beat.late() && !beat.waiting()) {
             return step + beat.phase() + " for " + beat.seconds() + " s" + where;
         }
-        boolean confirmed = awaited.contains(worker.id.toString()) && !beat.mayTakeLong();
-        return over(last.at(), confirmed ? hang(job) : hang(job).multipliedBy(UNCONFIRMED), now)
+        Instant heard = last == null ? pulse.since : last.at();
+        if (beat == null) {
+            heard = later(heard, began(job, worker));
+        }
+        boolean confirmed = missed && (beat == null || !beat.mayTakeLong());
+        return over(heard, confirmed ? hang(job) : hang(job).multipliedBy(UNCONFIRMED), now)
                 ? step + "nothing was heard of it for "
-                        + Duration.between(last.at(), now).toSeconds() + " s" + where
+                        + Duration.between(heard, now).toSeconds() + " s" + where
                 : null;
+    }
+
+    /** When the generation a member has not said a word in began; it cannot have been late before. */
+    private static Instant began(JobLife job, Worker worker) {
+        if (job.pending != null && job.pending.members().contains(worker.ordinal())) {
+            return job.pending.at();
+        }
+        return job.current == null ? job.submittedAt : job.current.at();
+    }
+
+    private static Instant later(Instant one, Instant other) {
+        return one.isAfter(other) ? one : other;
     }
 
     /** Whom others wait for longer than they bear. */

@@ -311,4 +311,31 @@ class WatchTest {
                 .isEqualTo("worker concertina-1.1 ended with exit code 0 in the middle of training, after step 5");
         assertThat(cluster.slotsTaken()).isZero();
     }
+
+    @Test
+    void aWorkerThatWasStoppedBeforeItsFirstBeatOfAGenerationIsReplaced() {
+        JobId job = running();
+        FakeWorker stopped = cluster.worker(job, 2);
+        stopped.say("beat", Map.of("generation", 0, "step", -1, "phase", "idle", "seconds", 0, "late", false));
+        for (int ordinal : List.of(1, 3, 4)) {
+            beat(cluster.worker(job, ordinal), 5, "waiting", true, List.of(stopped.id.toString()));
+        }
+        cluster.settle();
+        cluster.pass(Duration.ofSeconds(59));
+        assertThat(hung(job)).isEmpty();
+        cluster.pass(Duration.ofSeconds(1));
+        assertThat(hung(job)).extracting(JobEvent.WorkerHung::ordinal).containsExactly(2);
+        goesOnWithout(job, stopped);
+    }
+
+    @Test
+    void whoNoticesTheKilledWorkerFirstDoesNotTakeTheBlame() {
+        JobId job = running();
+        FakeWorker stuck = cluster.worker(job, 3);
+        beat(stuck, 5, "computing", true, List.of());
+        cluster.worker(job, 1).breakOff();
+        cluster.steps(3);
+        assertThat(cluster.view(job).switches())
+                .anySatisfy(each -> assertThat(each.reason()).startsWith("worker " + stuck.id + " on node1 did not"));
+    }
 }
