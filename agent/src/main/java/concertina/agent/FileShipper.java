@@ -35,8 +35,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Sends one job's files to the server: what lies below {@code log/} as it grows, everything else whole once it stopped
- * changing, each change once however many workers share the folder. A checkpoint that is removed here is removed there.
- * Links, submitted code and names that begin with a dot stay here. Memory does not grow with the files; a server that is
+ * changing, a checkpoint of the engine at once, for it appears whole; each change once however many workers share the
+ * folder. A checkpoint that is removed here is removed there, except that the server is never left without any. Links, submitted code and names that begin with a dot stay here. Memory does not grow with the files; a server that is
  * away is waited for. Thread-safe; the lock covers a pass.
  */
 final class FileShipper {
@@ -196,12 +196,17 @@ final class FileShipper {
     private void removeGone(List<Found> found) throws IOException, InterruptedException {
         Set<Path> present = new HashSet<>();
         found.forEach(file -> present.add(file.path()));
+        boolean another =
+                found.stream().anyMatch(file -> isCheckpoint(file.path()) && hasShipped(tracks.get(file.path())));
         for (Path path : List.copyOf(tracks.keySet())) {
             // Once ended, the folder itself is removed; the server's copies are not to follow.
             if (ended) {
                 return;
             }
             if (!present.contains(path) && !Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
+                if (isCheckpoint(path) && hasShipped(tracks.get(path)) && !another) {
+                    continue;
+                }
                 Track gone = tracks.remove(path);
                 Path relative = folder.relativize(path);
                 if (gone == null || gone.shipped == null || !relative.startsWith("checkpoint")) {
@@ -217,6 +222,16 @@ final class FileShipper {
                 }
             }
         }
+    }
+
+    private static boolean hasShipped(@Nullable Track track) {
+        return track != null && track.shipped != null;
+    }
+
+    /** A file that the engine's checkpoint writer renamed to its name when it was whole. */
+    private boolean isCheckpoint(Path path) {
+        Path relative = folder.relativize(path);
+        return relative.startsWith("checkpoint") && relative.toString().endsWith(".state");
     }
 
     private List<Found> find() throws IOException {
@@ -310,7 +325,7 @@ final class FileShipper {
             track.seen = now;
             track.seenSinceNanos = time;
         }
-        if (everything || time - track.seenSinceNanos >= SETTLED.toNanos()) {
+        if (everything || isCheckpoint(file.path()) || time - track.seenSinceNanos >= SETTLED.toNanos()) {
             replace(file);
             track.shipped = now;
         }

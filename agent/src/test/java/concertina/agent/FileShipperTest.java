@@ -73,6 +73,19 @@ class FileShipperTest {
     }
 
     @Test
+    void theServerKeepsTheLastCheckpointUntilItHasANewerOne() throws Exception {
+        Files.createDirectories(folder.resolve("checkpoint"));
+        append("checkpoint/step-1.state", "one");
+        shipper.drain();
+        Files.delete(folder.resolve("checkpoint/step-1.state"));
+        shipper.drain();
+        assertThat(server.files).containsOnlyKeys("checkpoint/step-1.state");
+        append("checkpoint/step-2.state", "two");
+        shipper.drain();
+        assertThat(server.files).containsOnlyKeys("checkpoint/step-2.state");
+    }
+
+    @Test
     void everythingThatIsThereIsSentOnceAtTheEndAndOnlyChangesAgain() throws Exception {
         append("model/x.pth", "weights");
         append("val_dict_list.json", "[]");
