@@ -358,8 +358,10 @@ class Job:
             self._send(name, command)
 
     def _stop_spectators(self):
+        # A member's last word that its connections stand may come after rank 0's that the job is done.
+        members = self.current + (self.pending["members"] if self.pending else [])
         for worker in self.workers.values():
-            if worker.alive and worker.pid and worker.name not in self.current and self.done is not None:
+            if worker.alive and worker.pid and worker.name not in members and self.done is not None:
                 try:
                     os.kill(worker.pid, signal.SIGKILL)
                 except ProcessLookupError:
