@@ -58,6 +58,7 @@ class Worker:
         self.name = name
         self.pid = None
         self.socket = None
+        self.talking = False
         self.address = None
         self.alive = True
         self.code = None
@@ -232,9 +233,12 @@ class Job:
                     if name is None:
                         name = message["worker"]
                         self.workers[name].socket = connection
+                        self.workers[name].talking = True
                     self.events.put((name, message))
         except (OSError, ValueError):
             pass
+        if name is not None:
+            self.events.put((name, {"type": "#silent"}))
 
     def _send(self, name, message):
         worker = self.workers[name]
@@ -252,10 +256,12 @@ class Job:
         elif kind == "#ended":
             worker.alive = False
             worker.code = message["code"]
-            if message["code"] > 0 and self.failed is None:
-                self.failed = {"error": f"exit code {message['code']}"}
+            self._fail_for_code(worker)
             if worker.name in self.current or (self.pending and worker.name in self.pending["members"]):
                 self._lost(worker.name)
+        elif kind == "#silent":
+            worker.talking = False
+            self._fail_for_code(worker)
         elif kind == "prepared":
             worker.address = message["address"]
         elif kind == "formed" and self.pending and message["generation"] == self.pending["generation"]:
@@ -286,6 +292,11 @@ class Job:
             for other in self.workers.values():
                 if other.alive and other.pid and other is not worker:
                     self.kill(other.name)
+
+    def _fail_for_code(self, worker):
+        """A code fails the job, but what the worker said before it ended is heard first."""
+        if worker.code is not None and worker.code > 0 and not worker.talking and self.failed is None:
+            self.failed = {"error": f"exit code {worker.code}"}
 
     def _lost(self, name):
         if self.done is not None or self.failed is not None:
