@@ -122,7 +122,7 @@ def arrays_in_memory():
 
 
 def flow():
-    moved = tf.keras.preprocessing.image.ImageDataGenerator(width_shift_range=0.2, horizontal_flip=True)
+    moved = tf.keras.preprocessing.image.ImageDataGenerator(channel_shift_range=0.2, horizontal_flip=True)
     plain = tf.keras.preprocessing.image.ImageDataGenerator()
     return moved.flow(*arrays(SAMPLES, 1), batch_size=10), plain.flow(*arrays(60, 2), batch_size=10, shuffle=False)
 
