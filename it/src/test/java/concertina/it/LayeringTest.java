@@ -52,6 +52,10 @@ class LayeringTest {
                     Set.of("model"),
                     "a plan is a pure function of what it is given; it can be simulated only while it sees no running system"),
             new Arrow(
+                    "search",
+                    Set.of("model"),
+                    "a sampler is a function of what it is told; it knows no jobs, so it can be replayed and measured alone"),
+            new Arrow(
                     "train",
                     Set.of("model", "schedule"),
                     "a job's life is decided without HTTP, SQL or files; those come in through the interfaces it owns"),
