@@ -33,7 +33,7 @@ def watch(commits):
 
     def watched_compute(engine, step, *others):
         commits.ids = []
-        result = compute(engine, step, *others)
+        result = yield from compute(engine, step, *others)
         mesh = engine._mesh
         commits.write("computed", step=step + 1, generation=mesh.generation, rank=mesh.rank, size=mesh.size, ids=commits.ids)
         return result
