@@ -27,6 +27,7 @@ from concertina.client import FINAL_STATES, Access, Client, ClientError, Refused
 from concertina.curves import Curves, progress_view  # noqa: E402
 from concertina.optimizing import Optimizers  # noqa: E402
 from concertina.packing import FOLDER, MAIN, pack  # noqa: E402
+from concertina.sums import chosen  # noqa: E402
 
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
@@ -125,6 +126,8 @@ class FabricModel:
             return
         given = _TRAIN.bind(*arguments, **named).arguments
         _check(given)
+        if given.get("sums") is not None or os.environ.get("CONCERTINA_SUMS"):
+            given["sums"] = chosen(given.get("sums"), os.environ.get("CONCERTINA_SUMS"))
         memories = [(flag, given.pop(name, None)) for name, flag in _MEMORIES.items()]
         if not client.access.token:
             client.logon()

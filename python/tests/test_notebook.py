@@ -1,8 +1,10 @@
 """Notebook mode without a platform: what is packed and restored, what is refused, what is read from a log, and the REST client."""
 
 import base64
+import io
 import json
 import os
+import pickle
 import subprocess
 import sys
 import tarfile
@@ -300,12 +302,33 @@ def test_notebook_mode_without_a_server_says_what_is_missing(kernel, monkeypatch
         ({"engines_number": 2, "effective_batch_size": 8}, "accepted is one of the two"),
         ({"worker_memory": "much"}, "worker_memory is 'much'; accepted is a size such as '16G'"),
         ({"scaleup_function": 3}, "scaleup_function is a int; accepted is a function"),
+        ({"sums": "quick"}, "sums is 'quick'; accepted are exact and float"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_sent(kernel, named, message):
     model = kernel(**parts(), server="http://127.0.0.1:9", token="t")
     with pytest.raises(ValueError, match=message):
         model.train(**{"epochs": 1, "batch_size": 1, **named})
+
+
+def test_the_kernels_choice_of_sums_goes_with_the_job_unless_train_makes_its_own(kernel, monkeypatch, server, tmp_path):
+    model = kernel(**parts(datasets_function=small), server=access(server).url, user="ann", password="pass:word")
+
+    def sent(**named):
+        with pytest.raises(client.Refused, match="no room"):
+            model.train(1, 4, 2, **named)
+        body = server.uploads[-1]
+        start = body.index(b"\r\n\r\n") + 4
+        with tarfile.open(fileobj=io.BytesIO(body[start : body.rindex(b"\r\n--")])) as archive:
+            return pickle.load(archive.extractfile(f"{packing.FOLDER}/packed.pickle"))["train"].get("sums")
+
+    assert sent() is None
+    monkeypatch.setenv("CONCERTINA_SUMS", "float")
+    assert sent() == "float"
+    assert sent(sums="exact") == "exact"
+    monkeypatch.setenv("CONCERTINA_SUMS", "quick")
+    with pytest.raises(ValueError, match="CONCERTINA_SUMS is 'quick'; accepted are exact and float"):
+        model.train(1, 4, 2)
 
 
 def test_a_model_on_a_device_is_refused(kernel):
@@ -319,7 +342,7 @@ def test_a_model_on_a_device_is_refused(kernel):
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Knows one user, whose tokens work once, and refuses one job."""
+    """Knows one user, whose tokens work once, and refuses one job and every upload, which it keeps."""
 
     protocol_version = "HTTP/1.1"
 
@@ -339,6 +362,10 @@ class Answers(BaseHTTPRequestHandler):
             return self.answer(400, "Error 400: cannot find task none\n")
         return self.answer(200, json.dumps({"id": "j-1", "state": "RUNNING"}))
 
+    def do_POST(self):
+        self.server.uploads.append(self.rfile.read(int(self.headers["Content-Length"])))
+        return self.answer(400, "Error 400: no room\n")
+
     def answer(self, status, text):
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -352,7 +379,7 @@ class Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.seen, server.tokens, server.expired = [], [], False
+    server.seen, server.tokens, server.uploads, server.expired = [], [], [], False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()

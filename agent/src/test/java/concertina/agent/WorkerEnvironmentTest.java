@@ -137,13 +137,14 @@ class WorkerEnvironmentTest {
     @Test
     void anElasticWorkerKnowsItsSeedItsLogicalWorkersAndWhereToListen() {
         Map<String, String> found = environment(
-                spec(Framework.EDT_PYTORCH, true, "", Map.of("CONCERTINA_SEED", "3")),
+                spec(Framework.EDT_PYTORCH, true, "", Map.of("CONCERTINA_SEED", "3", "CONCERTINA_SUMS", "float")),
                 Map.of("CONCERTINA_JOB_SECRET", "s"),
                 "node1/0");
         assertThat(found)
                 .containsEntry("DLI_IS_ELASTIC", "true")
                 .containsEntry("CONCERTINA_LOGICAL_WORKERS", "4")
                 .containsEntry("CONCERTINA_SEED", "3")
+                .containsEntry("CONCERTINA_SUMS", "float")
                 .containsEntry("CONCERTINA_JOB_SECRET", "s")
                 .containsEntry("CONCERTINA_LISTEN_HOST", "10.0.0.7")
                 .containsEntry("CONCERTINA_CONTROL", "/a/control/agent.sock")

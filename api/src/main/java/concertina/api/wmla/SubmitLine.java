@@ -33,8 +33,9 @@ public final class SubmitLine {
     private static final int DEFAULT_PRIORITY = 5000;
     private static final int MAX_LENGTH = 1_000_000;
     private static final Pattern VARIABLE = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
-    private static final List<String> OF_CHECKPOINTS =
-            List.of("CONCERTINA_CHECKPOINT_SECONDS", "CONCERTINA_CHECKPOINTS_KEPT", "CONCERTINA_CHECKPOINT_HOURS");
+    private static final String SUMS = "CONCERTINA_SUMS";
+    private static final List<String> OF_TRAINING = List.of(
+            SUMS, "CONCERTINA_CHECKPOINT_SECONDS", "CONCERTINA_CHECKPOINTS_KEPT", "CONCERTINA_CHECKPOINT_HOURS");
     private static final Pattern SIZE =
             Pattern.compile("(\\d{1,15}(\\.\\d{1,6})?)([KMGTkmgt]([iI]?[bB])?|[KMGTkmgt][iI])?");
     private static final Pattern DECIMAL = Pattern.compile("\\d{1,9}(\\.\\d{1,9})?");
@@ -237,14 +238,18 @@ public final class SubmitLine {
                 throw ConcertinaException.invalid(
                         name, variable, "NAME=value with a name of letters, digits and underscores");
             }
-            if (variable.startsWith("CONCERTINA_") && !OF_CHECKPOINTS.contains(variable)) {
+            if (variable.startsWith("CONCERTINA_") && !OF_TRAINING.contains(variable)) {
                 throw ConcertinaException.invalid(
                         name,
                         variable,
                         "any name that does not begin with CONCERTINA_, which the platform sets, and "
-                                + String.join(", ", OF_CHECKPOINTS));
+                                + String.join(", ", OF_TRAINING));
             }
-            environment.put(variable, value.text().substring(equals + 1));
+            String content = value.text().substring(equals + 1);
+            if (variable.equals(SUMS)) {
+                oneOf(name + " " + SUMS, content, "exact", "float");
+            }
+            environment.put(variable, content);
         }
         values.put(flag, value);
     }

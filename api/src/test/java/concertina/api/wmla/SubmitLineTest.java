@@ -265,6 +265,17 @@ class SubmitLineTest {
     }
 
     @Test
+    void aSubmissionMayChooseHowGradientsAreAddedUpAndWhenCheckpointsAreWritten() {
+        assertThat(parse(START + "--msd-env CONCERTINA_SUMS=float --msd-env CONCERTINA_CHECKPOINT_SECONDS=5")
+                        .environment())
+                .containsEntry("CONCERTINA_SUMS", "float")
+                .containsEntry("CONCERTINA_CHECKPOINT_SECONDS", "5");
+        refused(
+                START + "--msd-env CONCERTINA_SUMS=quick",
+                "--msd-env CONCERTINA_SUMS is 'quick', accepted: one of exact, float");
+    }
+
+    @Test
     void schedulingAndNamesAreTaken() {
         JobSpec spec = parse(START + "--msd-priority 7 --msd-pending-timeout 60 --appName 'my job'"
                 + " --conda-env-name dlipy3-cpu --consumer /a/b --workerMemory 32G --workerCPULimit 0.5");
