@@ -12,7 +12,7 @@ import java.util.Optional;
  */
 public interface Sampler {
     /**
-     * The point for trial {@code number}. Whoever asks tells it as a running trial before asking again.
+     * The point for trial {@code number}. Whoever asks tells it as a running trial at once, before any other call.
      *
      * @return empty when the space is exhausted, or when nothing can be suggested before a running trial ends;
      *     {@link #exhausted} tells which

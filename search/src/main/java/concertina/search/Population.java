@@ -1,0 +1,212 @@
+package concertina.search;
+
+import concertina.model.ConcertinaException;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Population-based training (Jaderberg et al., 2017).
+ *
+ * <p><b>Goals.</b> Train a population once and change hyperparameters on the way: what is bad takes over the state of what is good.
+ *
+ * <p><b>Constraints.</b> A trial is one round of one member: it goes on from its parent's state until it has had its own resource, the
+ * parent's included; whoever runs the trial hands that state on. Members do not wait for each other.
+ *
+ * <p><b>Algorithm.</b> The first N trials are fresh points, one per member. The member that has waited longest goes on: if its last loss
+ * is among the worst quarter of all members' last losses, it takes the state of a random one of the best quarter and its point, explored;
+ * otherwise it keeps both. Exploring redraws a coordinate with probability 1/4 and else moves it by a fifth of its range at most; an
+ * unordered choice is only redrawn. A member whose trial failed takes over from the best quarter as well, and is given up after three
+ * failures in a row.
+ */
+public final class Population implements Sampler {
+    private static final double QUANTILE = 0.25;
+    private static final double REDRAW = 0.25;
+    private static final double MOVE = 0.2;
+
+    /** Failures in a row after which a member is given up. */
+    private static final int PATIENCE = 2;
+
+    /** How far a member has come. */
+    private static final class Member {
+        long trial = -1;
+        int rounds;
+        Point point;
+        int failures;
+        OptionalLong parent = OptionalLong.empty();
+        double loss = Double.NaN;
+
+        Member(Point point) {
+            this.point = point;
+        }
+    }
+
+    private final Space space;
+    private final Sampler fresh;
+    private final long seed;
+    private final int size;
+    private final int rounds;
+    private final double round;
+    private final List<Member> members = new ArrayList<>();
+    private final Map<Long, Member> running = new HashMap<>();
+    private final Deque<Member> waiting = new ArrayDeque<>();
+
+    /**
+     * @param fresh proposes the first points
+     * @param size number of members, at least 4
+     * @param rounds number of rounds a member trains
+     * @param round how much of the resource a round takes
+     */
+    public Population(Space space, Sampler fresh, long seed, int size, int rounds, double round) {
+        if (size < 4) {
+            throw ConcertinaException.invalid("PopulationSize", Integer.toString(size), "at least 4");
+        }
+        if (rounds < 1) {
+            throw ConcertinaException.invalid("Rounds", Integer.toString(rounds), "at least 1");
+        }
+        if (!(round > 0)) {
+            throw ConcertinaException.invalid("resource of a round", Double.toString(round), "more than 0");
+        }
+        this.space = space;
+        this.fresh = fresh;
+        this.seed = seed;
+        this.size = size;
+        this.rounds = rounds;
+        this.round = round;
+    }
+
+    @Override
+    public Optional<Suggestion> ask(long number) {
+        Member member = waiting.peekFirst();
+        if (member == null) {
+            return members.size() < size
+                    ? fresh.ask(number)
+                            .map(first -> new Suggestion(
+                                    first.point(),
+                                    OptionalDouble.of(round),
+                                    OptionalLong.empty(),
+                                    "member " + members.size() + " begins: " + first.reason()))
+                    : Optional.empty();
+        }
+        int index = members.indexOf(member);
+        RandomGenerator random = Randomness.of(seed ^ 0x706274L, number);
+        List<Member> ranked = ranked();
+        int quarter = Math.max(1, (int) (ranked.size() * QUANTILE));
+        boolean poor = member.failures > 0 || ranked.size() >= 4 && ranked.indexOf(member) >= ranked.size() - quarter;
+        if (poor && !ranked.isEmpty()) {
+            Member model = ranked.get(random.nextInt(quarter));
+            return Optional.of(new Suggestion(
+                    explored(model.point, random),
+                    OptionalDouble.of((model.rounds + 1) * round),
+                    OptionalLong.of(model.trial),
+                    "member " + index + (member.failures > 0 ? " failed" : " is among the worst quarter")
+                            + "; it takes over from trial " + model.trial + " and explores"));
+        }
+        return Optional.of(new Suggestion(
+                member.point,
+                OptionalDouble.of((member.rounds + 1) * round),
+                member.parent,
+                "member " + index + " goes on after round " + member.rounds));
+    }
+
+    /** Members with a result, the best first. */
+    private List<Member> ranked() {
+        return members.stream()
+                .filter(member -> !Double.isNaN(member.loss))
+                .sorted((one, other) -> Double.compare(one.loss, other.loss))
+                .toList();
+    }
+
+    private Point explored(Point point, RandomGenerator random) {
+        double[] place = space.encode(point);
+        for (int i = 0; i < place.length; i++) {
+            boolean unordered = space.parameters().get(i) instanceof Parameter.Choice choice && !choice.ordered();
+            boolean redraw = random.nextDouble() < REDRAW;
+            double move = (random.nextDouble() * 2 - 1) * MOVE;
+            double drawn = random.nextDouble();
+            if (redraw || Double.isNaN(place[i])) {
+                place[i] = drawn;
+            } else if (!unordered) {
+                place[i] = Math.clamp(place[i] + move, 0, 1);
+            }
+        }
+        return space.decode(place);
+    }
+
+    @Override
+    public void tell(Trial trial) {
+        fresh.tell(trial);
+        if (trial.resource().isEmpty()) {
+            return;
+        }
+        Member member = running.get(trial.number());
+        if (member == null) {
+            member = taken(trial);
+            if (member == null) {
+                return;
+            }
+            running.put(trial.number(), member);
+        }
+        switch (trial.state()) {
+            case Trial.State.Running ignored -> {}
+            case Trial.State.Complete complete -> {
+                member.trial = trial.number();
+                member.parent = OptionalLong.of(trial.number());
+                member.loss = complete.losses()[0] + penalty(complete);
+                member.rounds = (int) Math.round(trial.resource().getAsDouble() / round);
+                member.failures = 0;
+                end(trial, member);
+            }
+            case Trial.State.Stopped ignored -> fail(trial, member);
+            case Trial.State.Failed ignored -> fail(trial, member);
+        }
+    }
+
+    /** A point that breaks a constraint ranks behind all that break none. */
+    private static double penalty(Trial.State.Complete complete) {
+        return Ranking.violation(complete.violations()) > 0 ? Double.MAX_VALUE / 4 : 0;
+    }
+
+    private void fail(Trial trial, Member member) {
+        member.failures++;
+        end(trial, member);
+    }
+
+    private void end(Trial trial, Member member) {
+        running.remove(trial.number());
+        if (member.rounds < rounds && member.failures <= PATIENCE) {
+            waiting.addLast(member);
+        }
+    }
+
+    /** Whose round a new trial is: that of the member next in line, whatever state it goes on from. */
+    private @Nullable Member taken(Trial trial) {
+        Member member = waiting.peekFirst();
+        if (member != null) {
+            waiting.removeFirst();
+            member.point = trial.point();
+            return member;
+        }
+        if (trial.parent().isPresent()
+                || members.size() >= size
+                || trial.resource().getAsDouble() != round) {
+            return null;
+        }
+        member = new Member(trial.point());
+        members.add(member);
+        return member;
+    }
+
+    @Override
+    public boolean exhausted() {
+        return members.size() == size && waiting.isEmpty() && running.isEmpty();
+    }
+}

@@ -1,0 +1,94 @@
+package concertina.search;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * Orders results from best to worst: those that meet all constraints before those that do not, these by how far they miss them; then by
+ * loss. With several objectives fronts of trials that nothing dominates are peeled off one after another, and within a front the less
+ * crowded goes first (non-dominated sorting and crowding distance, Deb et al., NSGA-II, 2002). Ties keep the order of the numbers.
+ */
+final class Ranking {
+    /** A result with the number of its trial. */
+    record Result(long number, double[] losses, double violation) {
+        Result(Trial trial, Trial.State.Complete outcome) {
+            this(trial.number(), outcome.losses(), Ranking.violation(outcome.violations()));
+        }
+    }
+
+    private static final Comparator<Result> SINGLE = Comparator.comparingDouble(Result::violation)
+            .thenComparingDouble(result -> result.losses()[0])
+            .thenComparingLong(Result::number);
+
+    private Ranking() {}
+
+    /** By how much constraints are missed in all; 0 where all are met. */
+    static double violation(double[] violations) {
+        return Arrays.stream(violations).map(value -> Math.max(value, 0)).sum();
+    }
+
+    /** The same results, the best first. */
+    static List<Result> order(List<Result> results) {
+        if (results.isEmpty() || results.getFirst().losses().length == 1) {
+            return results.stream().sorted(SINGLE).toList();
+        }
+        List<Result> ordered = new ArrayList<>();
+        List<Result> left = new ArrayList<>(
+                results.stream().filter(result -> result.violation() == 0).toList());
+        while (!left.isEmpty()) {
+            List<Result> front = front(left);
+            left.removeAll(front);
+            ordered.addAll(byCrowding(front));
+        }
+        results.stream().filter(result -> result.violation() > 0).sorted(SINGLE).forEach(ordered::add);
+        return ordered;
+    }
+
+    /** Those that no other dominates; of equal ones all. Constraints are not looked at. */
+    static List<Result> front(List<Result> results) {
+        return results.stream()
+                .filter(result -> results.stream().noneMatch(other -> dominates(other.losses(), result.losses())))
+                .toList();
+    }
+
+    /** Whether one is nowhere worse than another and somewhere better. */
+    static boolean dominates(double[] one, double[] other) {
+        boolean better = false;
+        for (int i = 0; i < one.length; i++) {
+            if (one[i] > other[i]) {
+                return false;
+            }
+            better |= one[i] < other[i];
+        }
+        return better;
+    }
+
+    private static List<Result> byCrowding(List<Result> front) {
+        int size = front.size();
+        double[] distance = new double[size];
+        for (int objective = 0; objective < front.getFirst().losses().length; objective++) {
+            int index = objective;
+            Integer[] order = new Integer[size];
+            Arrays.setAll(order, i -> i);
+            Arrays.sort(order, Comparator.comparingDouble(i -> front.get(i).losses()[index]));
+            double range = front.get(order[size - 1]).losses()[index]
+                    - front.get(order[0]).losses()[index];
+            distance[order[0]] = Double.POSITIVE_INFINITY;
+            distance[order[size - 1]] = Double.POSITIVE_INFINITY;
+            for (int i = 1; i < size - 1 && range > 0; i++) {
+                distance[order[i]] += (front.get(order[i + 1]).losses()[index]
+                                - front.get(order[i - 1]).losses()[index])
+                        / range;
+            }
+        }
+        Integer[] order = new Integer[size];
+        Arrays.setAll(order, i -> i);
+        Arrays.sort(
+                order,
+                Comparator.<Integer>comparingDouble(i -> -distance[i])
+                        .thenComparingLong(i -> front.get(i).number()));
+        return Arrays.stream(order).map(front::get).toList();
+    }
+}

@@ -1,0 +1,273 @@
+package concertina.search;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import concertina.search.Parameter.Real;
+import concertina.search.Parameter.Scale;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class HalvingTest {
+    private static final Space SPACE = new Space(List.of(new Real("x", 0, 1), new Real("y", 1e-3, 10, Scale.LOG)));
+
+    /** Points that depend on the trial's number alone. */
+    private static final class Plain implements Sampler {
+        final int most;
+        int begun;
+
+        Plain(int most) {
+            this.most = most;
+        }
+
+        @Override
+        public Optional<Suggestion> ask(long number) {
+            return exhausted()
+                    ? Optional.empty()
+                    : Optional.of(new Suggestion(
+                            SPACE.decode(Randomness.of(7, number)
+                                    .doubles(SPACE.size())
+                                    .toArray()),
+                            "at random"));
+        }
+
+        @Override
+        public void tell(Trial trial) {
+            begun += trial.state() instanceof Trial.State.Running
+                            && trial.parent().isEmpty()
+                    ? 1
+                    : 0;
+        }
+
+        @Override
+        public boolean exhausted() {
+            return begun >= most;
+        }
+    }
+
+    private record Run(Map<Long, Trial> trials, List<String> reasons) {
+        TreeMap<Double, Integer> countByResource() {
+            TreeMap<Double, Integer> counts = new TreeMap<>();
+            trials.values().forEach(trial -> counts.merge(trial.resource().orElse(-1), 1, Integer::sum));
+            return counts;
+        }
+    }
+
+    private static double loss(Trial trial) {
+        return Space.number(trial.point().values().get("x"))
+                + 1 / trial.resource().orElse(1);
+    }
+
+    /** Keeps {@code parallel} trials in flight, which end in an order that the seed decides; some fail. */
+    private static Run run(Sampler sampler, int trials, int parallel, long seed, double failures) {
+        SplittableRandom random = new SplittableRandom(seed);
+        Run run = new Run(new HashMap<>(), new ArrayList<>());
+        List<Trial> flying = new ArrayList<>();
+        long number = 0;
+        while (true) {
+            boolean asked = false;
+            while (flying.size() < parallel && number < trials) {
+                Optional<Suggestion> suggestion = sampler.ask(number);
+                if (suggestion.isEmpty()) {
+                    break;
+                }
+                asked = true;
+                Trial trial = new Trial(
+                        number++,
+                        suggestion.get().point(),
+                        suggestion.get().resource(),
+                        suggestion.get().parent(),
+                        new Trial.State.Running());
+                run.reasons().add(suggestion.get().reason());
+                sampler.tell(trial);
+                flying.add(trial);
+            }
+            if (flying.isEmpty()) {
+                assertThat(asked).isFalse();
+                return run;
+            }
+            Trial trial = flying.remove(random.nextInt(flying.size()));
+            Trial.State state = random.nextDouble() < failures
+                    ? new Trial.State.Failed()
+                    : new Trial.State.Complete(new double[] {loss(trial)}, new double[0]);
+            Trial ended = new Trial(trial.number(), trial.point(), trial.resource(), trial.parent(), state);
+            run.trials().put(ended.number(), ended);
+            sampler.tell(ended);
+        }
+    }
+
+    @Test
+    void hyperbandsFirstTrialsAllStartInTheLowestRung() {
+        Run run = run(new Hyperband(new Plain(Integer.MAX_VALUE), 81, 3), 12, 2, 1, 0);
+        assertThat(run.countByResource()).containsExactly(Map.entry(1.0, 12));
+    }
+
+    @Test
+    void aWholeHyperbandHasTheBracketsOfThePaper() {
+        int brackets = 81 + 34 + 15 + 8 + 5;
+        Run run = run(new Hyperband(new Plain(brackets), 81, 3), 10_000, 1, 1, 0);
+        assertThat(run.countByResource())
+                .containsExactly(
+                        Map.entry(1.0, 81),
+                        Map.entry(3.0, 27 + 34),
+                        Map.entry(9.0, 9 + 11 + 15),
+                        Map.entry(27.0, 3 + 3 + 5 + 8),
+                        Map.entry(81.0, 1 + 1 + 1 + 2 + 5));
+    }
+
+    @Test
+    void hyperbandNeverWaitsAndPromotesTheBest() {
+        long seed = System.nanoTime();
+        Run run = run(new Hyperband(new Plain(Integer.MAX_VALUE), 9, 3), 3_000, 16, seed, 0.1);
+        assertThat(run.trials()).as("seed %d", seed).hasSize(3_000);
+        run.trials().values().stream()
+                .filter(trial -> trial.parent().isPresent())
+                .forEach(trial -> {
+                    Trial parent = run.trials().get(trial.parent().getAsLong());
+                    assertThat(parent.point()).isEqualTo(trial.point());
+                    assertThat(parent.resource().getAsDouble() * 3)
+                            .isEqualTo(trial.resource().getAsDouble());
+                    assertThat(parent.state()).isInstanceOf(Trial.State.Complete.class);
+                });
+    }
+
+    @Test
+    void ashaPromotesAThirdAndWhatOvertakesItAndNeverTheSameTwice() {
+        long seed = System.nanoTime();
+        Run run = run(new Asha(new Plain(Integer.MAX_VALUE), 1, 27, 3), 2_000, 8, seed, 0);
+        TreeMap<Double, Integer> counts = run.countByResource();
+        assertThat(counts.keySet()).containsExactly(1.0, 3.0, 9.0, 27.0);
+        assertThat(counts.get(3.0)).as("seed %d", seed).isBetween(counts.get(1.0) / 3 - 8, counts.get(1.0) / 2);
+        assertThat(run.trials().values().stream()
+                        .filter(trial -> trial.parent().isPresent())
+                        .map(trial -> trial.parent().getAsLong())
+                        .toList())
+                .as("seed %d", seed)
+                .doesNotHaveDuplicates();
+        assertThat(run.reasons())
+                .anyMatch(reason -> reason.matches("trial \\d+ is number 1 of the 3 that got 1; .*to 3"));
+    }
+
+    @Test
+    void ashaEndsWhenPointsAreUsedUp() {
+        Sampler asha = new Asha(new Plain(27), 1, 27, 3);
+        Run run = run(asha, 1_000, 4, 3, 0.2);
+        assertThat(asha.exhausted()).isTrue();
+        assertThat(run.countByResource().get(1.0)).isEqualTo(27);
+    }
+
+    @Test
+    void theModelOfTheGreatestResourceThatHasSeenEnoughIsAsked() {
+        Deque<String> asked = new ArrayDeque<>();
+        Sampler sampler = new ModelPerResource(
+                new Plain(Integer.MAX_VALUE),
+                () -> new Sampler() {
+                    double resource = Double.NaN;
+
+                    @Override
+                    public Optional<Suggestion> ask(long number) {
+                        asked.add("model");
+                        return new Plain(1).ask(number);
+                    }
+
+                    @Override
+                    public void tell(Trial trial) {
+                        assertThat(trial.resource()).isEmpty();
+                    }
+                },
+                4,
+                1);
+        Run run = run(new Hyperband(sampler, 9, 3), 200, 3, 5, 0);
+        assertThat(asked).isNotEmpty();
+        assertThat(run.reasons()).anyMatch(reason -> reason.contains("learnt from 4 results with 9.0"));
+    }
+
+    @Test
+    void aResourceThatCannotBeIsRefused() {
+        assertThatThrownBy(() -> new Hyperband(new Plain(1), 0.5, 3)).hasMessageContaining("ResourceValue is '0.5'");
+        assertThatThrownBy(() -> new Hyperband(new Plain(1), 9, 1)).hasMessageContaining("eta is '1.0'");
+        assertThatThrownBy(() -> new Asha(new Plain(1), 0, 9, 3)).hasMessageContaining("smallest resource");
+    }
+
+    @Test
+    void theStopperLetsTheFirstGoOnAndStopsTheWorse() {
+        Stopper stopper = new AshaStopper(1, 9, 3);
+        assertThat(stopper.report(0, 1, 0.5).stop()).isFalse();
+        assertThat(stopper.report(1, 1, 0.6).stop()).isTrue();
+        assertThat(stopper.report(2, 1, 0.4).stop()).isFalse();
+        assertThat(stopper.report(3, 1, 0.45).reason())
+                .isEqualTo("its loss 0.45 at 1.0 is number 2 of 4; the best 1 go on");
+        assertThat(stopper.report(2, 2, 9).stop())
+                .as("between rungs nothing is decided")
+                .isFalse();
+        assertThat(stopper.report(2, 3, 0.3).stop()).isFalse();
+        assertThat(stopper.report(0, 3, Double.NaN).stop()).isFalse();
+    }
+
+    @Test
+    void theMedianStopsWhatIsWorseThanHalf() {
+        Stopper stopper = new MedianStopper(2, 3);
+        for (int trial = 0; trial < 3; trial++) {
+            for (int step = 1; step <= 4; step++) {
+                assertThat(stopper.report(trial, step, trial + 1.0 / step).stop())
+                        .isFalse();
+            }
+            stopper.tell(new Trial(
+                    trial,
+                    new Point(Map.of()),
+                    OptionalDouble.empty(),
+                    java.util.OptionalLong.empty(),
+                    new Trial.State.Complete(new double[] {trial}, new double[0])));
+        }
+        assertThat(stopper.report(3, 1, 100).stop()).as("in the grace period").isFalse();
+        assertThat(stopper.report(3, 2, 100).stop()).isTrue();
+        assertThat(stopper.report(4, 2, 0.1).stop()).isFalse();
+    }
+
+    @Test
+    void aPopulationEndsBetterThanItsBestFreshPoint() {
+        Population population = new Population(SPACE, new Plain(Integer.MAX_VALUE), 3, 8, 6, 2);
+        Run run = run(population, 10_000, 4, 11, 0.05);
+        assertThat(population.exhausted()).isTrue();
+        double first = IntStream.range(0, 8)
+                .mapToObj(i -> run.trials().get((long) i))
+                .mapToDouble(trial -> Space.number(trial.point().values().get("x")))
+                .min()
+                .orElseThrow();
+        double last = run.trials().values().stream()
+                .filter(trial -> trial.resource().orElse(0) == 12)
+                .mapToDouble(trial -> Space.number(trial.point().values().get("x")))
+                .min()
+                .orElseThrow();
+        assertThat(last).isLessThanOrEqualTo(first);
+        run.trials().values().stream()
+                .filter(trial -> trial.parent().isPresent())
+                .forEach(trial -> assertThat(run.trials()
+                                .get(trial.parent().getAsLong())
+                                .resource()
+                                .getAsDouble())
+                        .isEqualTo(trial.resource().getAsDouble() - 2));
+    }
+
+    @Test
+    void severalObjectivesRankByFrontsAndConstraintsFirst() {
+        List<Ranking.Result> results = List.of(
+                new Ranking.Result(0, new double[] {1, 5}, 0),
+                new Ranking.Result(1, new double[] {2, 2}, 0),
+                new Ranking.Result(2, new double[] {5, 1}, 0),
+                new Ranking.Result(3, new double[] {3, 3}, 0),
+                new Ranking.Result(4, new double[] {0, 0}, 0.5));
+        assertThat(Ranking.order(results).stream().map(Ranking.Result::number).toList())
+                .containsExactly(0L, 2L, 1L, 3L, 4L);
+    }
+}
