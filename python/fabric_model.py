@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from concertina import launch, partition, process
-from concertina.batches import Evaluation, MicroBatches, Samples, StepModel, accuracy_percent
+from concertina.batches import MicroBatches, Samples, StepModel, accuracy_percent
 from concertina.control import Control
 from concertina.engine import Engine, Trainee, exit_process
+from concertina.evaluation import Evaluation
 from concertina.files import ModelFiles
 from concertina.launch import global_batch, require_callable, whole
 from concertina.optimizing import Clipping, LossScale, Optimizers, Precision
@@ -47,9 +48,10 @@ class FabricModel:
     and optimizer are Keras', see docs/keras.md. Optional: `metrics` (a function (outputs, labels) →
     accuracy in percent, or "accuracy"), loggers and callbacks (see `callbacks`), `fn_step_train(model, data, eva, train_loader,
     fn_args)` → (accuracy in percent, loss) which runs backward itself, `fn_test(model, test_iter, fn_args)` → loss or (loss, accuracy),
-    `fn_batch_collate(samples)` → batch. `optimizer` may be a list, tuple or dict of optimizers. `lr_scheduler` (one, or a list, tuple
-    or dict) is stepped after every epoch, or with `lr_scheduler_freq="step"` after every step. `max_grad_norm` or `clip_grad_value`
-    clips the mean gradient. `mixed_precision` is None, "bf16" or "fp16". Raises ValueError, naming the argument, for anything else.
+    `fn_test_per_batch` (fn_test is called for each test batch alone, on whichever worker), `fn_batch_collate(samples)` → batch.
+    `optimizer` may be a list, tuple or dict of optimizers. `lr_scheduler` (one, or a list, tuple or dict) is stepped after every epoch,
+    or with `lr_scheduler_freq="step"` after every step. `max_grad_norm` or `clip_grad_value` clips the mean gradient. `mixed_precision`
+    is None, "bf16" or "fp16". Raises ValueError, naming the argument, for anything else.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class FabricModel:
         max_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
         mixed_precision: str | None = None,
+        fn_test_per_batch: bool = False,
         **unknown: Any,
     ):
         if unknown:
@@ -97,6 +100,7 @@ class FabricModel:
                 ("max_grad_norm", max_grad_norm),
                 ("clip_grad_value", clip_grad_value),
                 ("mixed_precision", mixed_precision),
+                ("fn_test_per_batch", fn_test_per_batch or None),
             ):
                 if value is not None:
                     raise ValueError(f"{name} is for PyTorch models; accepted with a Keras model is none")
@@ -121,6 +125,9 @@ class FabricModel:
         self._callbacks = _listed(user_callback)
         self._fn_step_train = fn_step_train
         self._fn_test = fn_test
+        if fn_test_per_batch and fn_test is None:
+            raise ValueError("fn_test_per_batch is True without fn_test; accepted is that with a function")
+        self._fn_test_per_batch = bool(fn_test_per_batch)
         self._collate = fn_batch_collate
         if not os.environ.get("FABRIC_BACKEND"):
             print(f"WARNING: FABRIC_BACKEND is not set, {backend} was detected from the model.")
@@ -243,7 +250,9 @@ class FabricModel:
             Trainee(self.model, self._optimizers, device, self._clipping, scale),
             samples,
             MicroBatches(model, samples, self._fn_step_train, self._accuracy, device, loader),
-            Evaluation(model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed),
+            Evaluation(
+                model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed, self._fn_test_per_batch
+            ),
             ModelFiles(results, self.model, self._optimizers.state_dicts, sample),
             device,
         )

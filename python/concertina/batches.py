@@ -1,4 +1,4 @@
-"""Computing micro-batches: samples in, a gradient, a loss and an accuracy out; and evaluating the test set."""
+"""Computing micro-batches: samples in, a gradient, a loss and an accuracy out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import IterableDataset, TensorDataset, default_collate
 
 from concertina import partition
 from concertina.optimizing import LossScale, Precision
@@ -61,7 +61,7 @@ class Samples:
             )
         self.dataset = dataset
         self._lay_out(len(dataset), step_samples, logical_workers, seed)
-        self._collate = collate or default_collate
+        self._collate = collate
         self.plain = type(dataset) is TensorDataset and collate is None
 
     def _lay_out(self, count: int, step_samples: int, logical_workers: int, seed: int) -> None:
@@ -95,13 +95,7 @@ class Samples:
 
     def load(self, step: int, positions: range) -> Any:
         """The collated batch of these positions; random transformations must have been seeded before."""
-        ids = self.ids(step, positions)
-        if self.plain:
-            return [tensor[ids] for tensor in self.dataset.tensors]
-        numbers = ids.tolist()
-        if hasattr(self.dataset, "__getitems__"):
-            return self._collate(self.dataset.__getitems__(numbers))
-        return self._collate([self.dataset[number] for number in numbers])
+        return fetched(self.dataset, self.ids(step, positions), self._collate)
 
     def batch(self, step: int, logical_worker: int, positions: range, device: torch.device) -> Any:
         """What `load` gives, on the device, with all random numbers as they are for this micro-batch on any worker."""
@@ -110,6 +104,18 @@ class Samples:
         data = self.load(step, positions)
         seed_randomness(partition.number_from("compute", self._seed, step, logical_worker))
         return data if device.type == "cpu" else moved(data, device)
+
+
+def fetched(dataset: Any, ids: torch.Tensor | range, collate: Callable | None) -> Any:
+    """The samples of these numbers, collated."""
+    if type(dataset) is TensorDataset and collate is None:
+        chosen = torch.as_tensor(ids)
+        return [tensor[chosen] for tensor in dataset.tensors]
+    numbers = ids.tolist() if isinstance(ids, torch.Tensor) else list(ids)
+    collate = collate or default_collate
+    if hasattr(dataset, "__getitems__"):
+        return collate(dataset.__getitems__(numbers))
+    return collate([dataset[each] for each in numbers])
 
 
 def seed_randomness(number: int) -> None:
@@ -209,7 +215,7 @@ class MicroBatches:
             )
         if self._custom and not (isinstance(result, (tuple, list)) and len(result) == 2):
             raise ValueError(f"fn_step_train returned a {type(result).__name__}; accepted is a tuple (accuracy in percent, loss)")
-        return _number(result[1]), _number(result[0])
+        return number(result[1]), number(result[0])
 
     def _plain_step(self, model: StepModel, data: Any, accuracy: Callable, loader: Any, arguments: dict) -> tuple:
         inputs, labels = split(data)
@@ -219,58 +225,6 @@ class MicroBatches:
         return accuracy(outputs, labels), loss
 
 
-class Evaluation:
-    """Loss and accuracy of the test set, on one worker."""
-
-    def __init__(
-        self,
-        model: StepModel,
-        dataset: Any,
-        batch_size: int,
-        test_function: Callable | None,
-        accuracy: Callable,
-        device: torch.device,
-        collate: Callable | None,
-        seed: int,
-    ):
-        self._model = model
-        self._dataset = dataset
-        self._batch_size = batch_size
-        self._test_function = test_function
-        self._accuracy = accuracy
-        self._device = device
-        self._collate = collate
-        self._seed = seed
-
-    def run(self, epoch: int) -> tuple[float, float] | None:
-        """(loss, accuracy in percent), the mean over all samples; None without a test set."""
-        if self._dataset is None:
-            return None
-        seed_randomness(partition.number_from("test", self._seed, epoch))
-        batches = DataLoader(self._dataset, self._batch_size, shuffle=False, collate_fn=self._collate)
-        module = self._model.module
-        module.eval()
-        try:
-            with torch.no_grad(), self._model.precision.cast():
-                if self._test_function is not None:
-                    result = self._test_function(self._model, batches, {"epoch": epoch, "device": self._device})
-                    pair = result if isinstance(result, (tuple, list)) else (result, 0.0)
-                    return _number(pair[0]), _number(pair[1]) if len(pair) > 1 else 0.0
-                return self._plain_test(batches)
-        finally:
-            module.train()
-
-    def _plain_test(self, batches: DataLoader) -> tuple[float, float] | None:
-        losses, accuracies, count = 0.0, 0.0, 0
-        for data in batches:
-            inputs, labels = split(moved(data, self._device))
-            outputs = self._model.module(*inputs)
-            present = len(labels)
-            losses += _number(self._model.get_loss_function()(outputs, labels)) * present
-            accuracies += _number(self._accuracy(outputs, labels)) * present
-            count += present
-        return (losses / count, accuracies / count) if count else None
-
-
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """A number or a tensor of one element as a float."""
     return float(value.detach() if isinstance(value, torch.Tensor) else value)

@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
-from concertina import process, state, sums
-from concertina.batches import Evaluation, MicroBatches, Samples
+from concertina import evaluation, partition, process, state, sums
+from concertina.batches import MicroBatches, Samples
 from concertina.checkpoints import Checkpoints
+from concertina.evaluation import Evaluation, Row
 from concertina.files import ModelFiles
 from concertina.membership import Membership, Stopped
 from concertina.mesh import GroupBroken, Mesh
@@ -179,6 +180,15 @@ class MicroBatch:
         self.accuracy = 0.0
 
 
+class TestBatch:
+    """One batch of the test set that this worker is to judge; the caller leaves loss, accuracy (percent) and samples here."""
+
+    def __init__(self, epoch: int, index: int):
+        self.epoch = epoch
+        self.index = index
+        self.row: Row = (math.nan, 0.0, 0)
+
+
 class EpochEnd:
     """An epoch's last step is done. The leader's caller may leave (loss, accuracy in percent) of the test set in `tested`.
 
@@ -249,6 +259,9 @@ class Engine:
         self._memory: list | None = None
         self._boundary = -1
         self._passed = -1
+        self._test_batches = 0
+        self._alone = ""
+        self._agreed = -1
         self._hyperparameters_sent: str | None = None
         self._step_ended: float | None = None
         self._pause: tuple[int, int, float] | None = None
@@ -263,15 +276,21 @@ class Engine:
         """Completed steps, over all epochs; -1 while this worker holds no state."""
         return self._membership.completed
 
-    def run(self, micro_batches: MicroBatches, evaluation: Evaluation) -> None:
+    def run(self, micro_batches: MicroBatches, tests: Evaluation) -> None:
+        self._test_batches = tests.batches
+        self._alone = tests.alone
         for due in self.course():
             if isinstance(due, MicroBatch):
                 due.loss, due.accuracy = micro_batches.compute(due.step, due.logical_worker, due.positions)
+            elif isinstance(due, TestBatch):
+                due.row = tests.batch(due.epoch, due.index)
             elif due.leader:
-                due.tested = evaluation.run(due.epoch)
+                due.tested = tests.run(due.epoch)
 
-    def course(self) -> Iterator[MicroBatch | EpochEnd]:
+    def course(self) -> Iterator[MicroBatch | TestBatch | EpochEnd]:
         """What this worker is to do next, until the job is done: micro-batches, and work at the end of epochs.
+
+        Batches of the test set come only to a caller that has told how many there are, as `run` does.
 
         Each has its results when the next is asked for; a micro-batch also its gradients, in the parameters' `grad`.
         """
@@ -281,7 +300,7 @@ class Engine:
             except Stopped:
                 self._rest()
 
-    def _course(self) -> Iterator[MicroBatch | EpochEnd]:
+    def _course(self) -> Iterator[MicroBatch | TestBatch | EpochEnd]:
         self._await_generation()
         while True:
             try:
@@ -353,6 +372,7 @@ class Engine:
         self._watch.enter(STATE, mesh, self.step)
         self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), self._grid.length, self._grid.dtype)
         self._hyperparameters_sent = None
+        self._agreed = -1
         stateless = self.step < 0
         if mesh.rank == source:
             if stateless:
@@ -539,14 +559,17 @@ class Engine:
 
     # Rank 0 between steps
 
-    def _work_between_steps(self) -> Iterator[EpochEnd]:
+    def _work_between_steps(self) -> Iterator[TestBatch | EpochEnd]:
         """Rank 0: log the step that ended, do what an epoch's end and beginning ask for, keep checkpoints, write the final files."""
         self._watch.enter(BETWEEN, self._mesh, self.step)
         step, per_epoch = self.step, self._samples.steps_per_epoch
+        to_test = self._agree(step)
         if self._mesh.rank != 0:
             if step and step % per_epoch == 0 and self._passed != step:
                 self._passed = step
                 yield EpochEnd(step // per_epoch - 1, False)
+            if to_test:
+                yield from self._share_test(step // per_epoch - 1)
             return
         if self._final is not None:
             return
@@ -606,7 +629,42 @@ class Engine:
                 message["wanted"] = self._wanted
             self._send(message)
 
-    def _end_epoch(self, epoch: int) -> Iterator[EpochEnd]:
+    def _agree(self, step: int) -> int:
+        """Once per generation at an epoch's end: how many batches of the test set all its workers are to share now."""
+        if not self._test_batches or not step or step % self._samples.steps_per_epoch or self._agreed == step:
+            return 0
+        self._agreed = step
+        wanted = 0
+        if self._mesh.rank == 0 and self._test_due(step):
+            wanted = self._test_batches
+        agreed = evaluation.agree(self._mesh, wanted)
+        if agreed not in (0, self._test_batches):
+            raise ValueError(
+                f"the test set has {self._test_batches} batches in this worker; accepted is as many as in that of rank 0, {agreed}"
+            )
+        return agreed
+
+    def _test_due(self, step: int) -> bool:
+        epoch = step // self._samples.steps_per_epoch
+        if step == self._steps:
+            return self._final is None
+        return self._boundary != step and self._validation_freq > 0 and epoch % self._validation_freq == 0
+
+    def _share_test(self, epoch: int) -> Generator[TestBatch, None, list[Row]]:
+        """This worker's batches of the test set, each from the same buffers; on rank 0 the rows of all."""
+        mesh, rows = self._mesh, []
+        before = [each.detach().clone() for each in self._trainee.buffers()]
+        for index in partition.block(self._test_batches, mesh.size, mesh.rank):
+            if mesh.aborted is not None or (mesh.rank == 0 and self._membership.stopped):
+                raise GroupBroken(mesh.aborted or "told to stop")
+            batch = TestBatch(epoch, index)
+            yield batch
+            rows.append(batch.row)
+            self._trainee.set_buffers(before)
+        self._trainee.start_step()
+        return evaluation.gather(mesh, self._test_batches, rows)
+
+    def _end_epoch(self, epoch: int) -> Iterator[TestBatch | EpochEnd]:
         per_epoch = self._samples.steps_per_epoch
         last = epoch + 1 == self._epochs
         if self._checkpoint_freq and (epoch + 1) % self._checkpoint_freq == 0:
@@ -617,15 +675,20 @@ class Engine:
                 self._reporter.tested(*result, per_epoch, epoch)
         self._reporter.epoch_end(epoch)
 
-    def _test(self, epoch: int) -> Generator[EpochEnd, None, tuple[float, float] | None]:
-        """Have the caller evaluate; buffers that change while the model is used are this worker's alone, so they are put back."""
+    def _test(self, epoch: int) -> Generator[TestBatch | EpochEnd, None, tuple[float, float] | None]:
+        """Have the workers, or this one's caller, evaluate; buffers that change while the model is used are put back."""
+        if self._test_batches:
+            return evaluation.mean((yield from self._share_test(epoch)))
+        if self._alone and self._mesh.size > 1:
+            self._reporter.say(self._alone)
+            self._alone = ""
         before = [each.detach().clone() for each in self._trainee.buffers()]
         end = EpochEnd(epoch, True)
         yield end
         self._trainee.set_buffers(before)
         return end.tested
 
-    def _finish(self) -> Iterator[EpochEnd]:
+    def _finish(self) -> Iterator[TestBatch | EpochEnd]:
         result = yield from self._test(self._epochs - 1)
         if result is not None:
             self._reporter.tested(*result, self._samples.steps_per_epoch, self._epochs - 1)

@@ -349,6 +349,9 @@ class KerasMicroBatches:
 class KerasEvaluation:
     """Loss and accuracy of the test set, on one worker."""
 
+    batches = 0
+    alone = ""
+
     def __init__(
         self,
         computation: Computation,

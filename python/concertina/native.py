@@ -101,7 +101,7 @@ class ElasticJob:
             self._place.watch,
             sums_mode,
         )
-        self._course: Iterator[MicroBatch | EpochEnd] | None = None
+        self._course: Iterator[Any] | None = None
         self._next: MicroBatch | EpochEnd | None = None
         self._open: MicroBatch | None = None
         self._lost: float | None = None

@@ -81,6 +81,7 @@ def test_wrong_arguments_of_train_are_named_with_value_and_what_is_accepted(argu
         ({"model": 3}, "model is a int; accepted is a torch.nn.Module or a Keras 3 model"),
         ({"datasets": 3}, "datasets_function is a int; accepted is a function"),
         ({"fn_test": "x"}, "fn_test is a str; accepted is a function"),
+        ({"fn_test_per_batch": True}, "fn_test_per_batch is True without fn_test; accepted is that with a function"),
         ({"metrics": 5}, "metrics is a int; accepted is a function"),
         ({"keras_custom_objects": {"a": 1}}, "keras_custom_objects is for Keras models"),
     ],
