@@ -69,6 +69,8 @@ class Membership:
                     self._current.abort("abandoned")
         elif kind == "break":
             self._break(generation)
+        elif kind == "notice":
+            print(command.get("text", ""), flush=True)
 
     def stop(self) -> None:
         """Whoever waits for a generation raises Stopped, now and from here on; the training thread looks at `stopped` itself."""

@@ -25,6 +25,7 @@ parser.add_argument("--only", default="", help="ordinal of the worker that hangs
 parser.add_argument("--ask", type=int, default=0, help="workers to ask for in every epoch but the first two")
 parser.add_argument("--exit-at", type=int, default=0, help="micro-batch of this process at which to end the process")
 parser.add_argument("--exit-code", type=int, default=0)
+parser.add_argument("--slow-ms", type=float, default=0, help="further time of each micro-batch")
 parser.add_argument("--uneven", action="store_true", help="give every worker a data set of another length")
 arguments = parser.parse_args()
 chosen = arguments.only in ("", os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2])
@@ -50,7 +51,7 @@ class Slow(nn.Module):
             if self.seen == arguments.hang_at and chosen:
                 time.sleep(100_000)
             os.pwrite(self.file, b"%12d\n" % self.seen, 0)
-            time.sleep(arguments.pause_ms / 1000)
+            time.sleep((arguments.pause_ms + (arguments.slow_ms if chosen else 0)) / 1000)
         return values
 
 

@@ -152,7 +152,9 @@ public final class FakeJobs implements Jobs {
                     SUBMITTED,
                     null,
                     alive ? null : 0,
-                    null));
+                    null,
+                    null,
+                    ""));
         }
         return workers;
     }

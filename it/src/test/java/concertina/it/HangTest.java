@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
-/** Workers that stop stepping without dying are named and replaced; the weights are those of the undisturbed run. */
+/** Workers that stop stepping without dying, or are much slower than the others, are named and replaced; the weights are those of the undisturbed run. */
 class HangTest {
     private static final Duration LIMIT = Duration.ofSeconds(120);
     private static final int EPOCHS = 8;
@@ -26,7 +26,7 @@ class HangTest {
 
     @BeforeAll
     static void start() {
-        platform = Platform.start(folder.resolve("platform"), 4, "hang-seconds: 4");
+        platform = Platform.start(folder.resolve("platform"), 4, "hang-seconds: 4", "straggler-seconds: 3");
         client = platform.administrator();
         undisturbed = Elastic.undisturbed(
                 folder.resolve("undisturbed"), 4, "--epochs", Integer.toString(EPOCHS), "--pause-ms", "0");
@@ -85,6 +85,24 @@ class HangTest {
                 .anySatisfy(reason -> assertThat(reason)
                         .contains("worker " + job + ".2 on node1 did not finish step")
                         .containsPattern("computing for \\d+ s, at main.py:\\d+ in forward"));
+    }
+
+    @Test
+    void aWorkerThatIsMuchSlowerThanTheOthersIsNamedAndReplacedWithoutARepeatedStep() {
+        String job = submit("--pause-ms 10 --slow-ms 150 --only 2");
+        String sentence = "worker " + job + ".2 on node1 takes ";
+
+        client.awaitState(job, "FINISHED", LIMIT);
+
+        assertThat(client.job(job).get("weightsSha256").asString()).isEqualTo(undisturbed.weightsSha256());
+        assertThat(Elastic.shippedMicroBatches(platform, client.user(), job)).isEqualTo(undisturbed.microBatches());
+        assertThat(reasons(job))
+                .anySatisfy(reason -> assertThat(reason)
+                        .contains(" → 3 workers: " + sentence)
+                        .contains(" ms per micro-batch, ")
+                        .endsWith("; it is replaced"));
+        assertThat(client.log(job, "outlog")).containsOnlyOnce("W" + sentence.substring(1));
+        assertThat(client.job(job).get("workers").get(1).get("slow").asString()).endsWith("; it is replaced");
     }
 
     @Test

@@ -28,6 +28,10 @@ public record Configuration(
         int longWorkSeconds,
         int loadingSeconds,
         int gangGraceSeconds,
+        int stragglerFactor,
+        int stragglerSeconds,
+        int stragglerReplacementFactor,
+        int stragglerReplacements,
         String logLevel) {
 
     private static final List<String> LOG_LEVELS = List.of("error", "warn", "info", "debug");
@@ -51,6 +55,10 @@ public record Configuration(
             3600,
             1800,
             3600,
+            2,
+            60,
+            4,
+            3,
             "info");
 
     public Configuration {
@@ -66,6 +74,10 @@ public record Configuration(
         within("long-work-seconds", longWorkSeconds, 0, 2_592_000);
         within("loading-seconds", loadingSeconds, 0, 2_592_000);
         within("gang-grace-seconds", gangGraceSeconds, 0, 2_592_000);
+        factor("straggler-factor", stragglerFactor);
+        within("straggler-seconds", stragglerSeconds, 1, 86_400);
+        factor("straggler-replacement-factor", stragglerReplacementFactor);
+        within("straggler-replacements", stragglerReplacements, 0, 1000);
         if (listenAddress.isBlank()) {
             throw ConcertinaException.invalid(
                     "listen-address", listenAddress, "an address of this machine, or 0.0.0.0");
@@ -82,6 +94,13 @@ public record Configuration(
                     certificateFile == null ? "certificate-file" : "private-key-file",
                     "",
                     "a PEM file, because certificate-file and private-key-file go together");
+        }
+    }
+
+    /** None, or more than once as slow. */
+    private static void factor(String key, int value) {
+        if (value != 0 && (value < 2 || value > 1000)) {
+            throw ConcertinaException.invalid(key, Integer.toString(value), "0 or 2 to 1000");
         }
     }
 

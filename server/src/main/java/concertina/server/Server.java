@@ -232,7 +232,12 @@ final class Server implements AutoCloseable {
                         Duration.ofSeconds(configuration.longWorkSeconds()),
                         Duration.ofSeconds(configuration.loadingSeconds()),
                         Duration.ofSeconds(configuration.gangGraceSeconds()),
-                        standard.patience().loads()));
+                        standard.patience().loads()),
+                new TrainOptions.Slowness(
+                        configuration.stragglerFactor(),
+                        Duration.ofSeconds(configuration.stragglerSeconds()),
+                        configuration.stragglerReplacementFactor(),
+                        configuration.stragglerReplacements()));
     }
 
     private static HttpOptions http(DataFolder folder, Configuration configuration, ServerCertificate certificate) {

@@ -68,6 +68,14 @@ public sealed interface JobEvent {
      */
     record WorkerHung(int ordinal, boolean loading, String reason) implements JobEvent {}
 
+    /**
+     * The worker is much slower than the others.
+     *
+     * @param replaced whether it is to go, for another to come
+     * @param reason by how much, as the end of a sentence that begins with the worker
+     */
+    record WorkerSlow(int ordinal, boolean replaced, String reason) implements JobEvent {}
+
     /** So many workers the script asks for from now on. */
     record WorkersWanted(int workers) implements JobEvent {}
 

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -126,6 +127,15 @@ final class JobLife {
             case JobEvent.WorkerHung found -> {
                 worker(found.ordinal()).hung = found.reason();
                 lateLoads += found.loading() ? 1 : 0;
+            }
+            case JobEvent.WorkerSlow found -> {
+                Worker worker = worker(found.ordinal());
+                worker.slow = found.reason();
+                if (found.replaced()) {
+                    worker.replacedAsSlow = true;
+                    worker.leaving = true;
+                    resizedAt = at;
+                }
             }
             case JobEvent.WorkerLeaving leaving -> {
                 worker(leaving.ordinal()).leaving = true;
@@ -284,6 +294,19 @@ final class JobLife {
                 ordered.add(worker(ordinal));
             }
         }
+    }
+
+    long stragglersReplaced() {
+        return workers.values().stream().filter(worker -> worker.replacedAsSlow).count();
+    }
+
+    /** Who was replaced for being slow on one of this worker's slots. */
+    Optional<Worker> slowBefore(Worker worker) {
+        return workers.values().stream()
+                .filter(former -> former.replacedAsSlow
+                        && former != worker
+                        && former.slots.stream().anyMatch(worker.slots::contains))
+                .findFirst();
     }
 
     boolean anyLiving() {

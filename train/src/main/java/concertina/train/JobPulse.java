@@ -37,6 +37,9 @@ final class JobPulse {
     /** What each worker's watch said last, and when that was heard. */
     final Map<Integer, Heartbeat> beats = new HashMap<>();
 
+    /** Which workers are slower than the others, and since when. */
+    final Map<Integer, Lag> lags = new HashMap<>();
+
     /** After generations that could not form: not before this moment again. */
     Instant retryAt;
 
@@ -58,6 +61,15 @@ final class JobPulse {
     }
 
     record Heartbeat(WorkerMessage.Beat beat, Instant at) {}
+
+    /**
+     * A worker is slower than the others.
+     *
+     * @param since when that was noticed first
+     * @param step its completed steps by then
+     * @param farSince since when it is so slow that it should be replaced, null when it is not
+     */
+    record Lag(Instant since, long step, @Nullable Instant farSince) {}
 
     void paused(int generation, int ordinal, double pauseMillis) {
         pauses.computeIfAbsent(generation, number -> new HashMap<>()).merge(ordinal, pauseMillis, Math::max);
@@ -127,7 +139,11 @@ final class JobPulse {
             case JobEvent.WorkerLeft ignored -> {}
             case JobEvent.WorkerHung ignored -> {}
             case JobEvent.WorkersWanted ignored -> {}
-            case JobEvent.WorkerEnded ended -> beats.remove(ended.ordinal());
+            case JobEvent.WorkerSlow ignored -> {}
+            case JobEvent.WorkerEnded ended -> {
+                beats.remove(ended.ordinal());
+                lags.remove(ended.ordinal());
+            }
             case JobEvent.WorkerShipped ignored -> {}
             case JobEvent.GenerationCommitted ignored -> {}
             case JobEvent.SwitchMeasured ignored -> {}

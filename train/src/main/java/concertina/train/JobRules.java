@@ -3,6 +3,7 @@ package concertina.train;
 import concertina.model.AgentCommand;
 import concertina.model.AgentReport;
 import concertina.model.JobState;
+import concertina.model.WorkerId;
 import concertina.train.JobLife.Break;
 import java.time.Duration;
 import java.time.Instant;
@@ -31,10 +32,12 @@ import org.jspecify.annotations.Nullable;
 final class JobRules {
     private final TrainOptions options;
     private final Watch watch;
+    private final Stragglers stragglers;
 
     JobRules(TrainOptions options) {
         this.options = options;
         watch = new Watch(options.patience());
+        stragglers = new Stragglers(options.slowness());
     }
 
     /** What a report about a known worker changes. A report that was heard before changes nothing. */
@@ -156,6 +159,7 @@ final class JobRules {
             }
             case WorkerMessage.Beat beat -> {
                 pulse.beats.put(worker.ordinal(), new JobPulse.Heartbeat(beat, now));
+                stragglers.heard(job, pulse, now);
                 yield Decision.NONE;
             }
             case WorkerMessage.Left left -> {
@@ -602,6 +606,10 @@ final class JobRules {
         if (!measured.nothing()) {
             return measured;
         }
+        Optional<JobEvent.WorkerSlow> slow = stragglers.next(job, pulse);
+        if (slow.isPresent()) {
+            return named(job, current, slow.get());
+        }
         long steps = Math.max(pulse.steps, job.steps);
         if (job.windingDown() || (steps > 0 && pulse.step >= steps) || now.isBefore(pulse.retryAt)) {
             return Decision.NONE;
@@ -633,7 +641,27 @@ final class JobRules {
                 receivers,
                 false,
                 -1,
-                members.size() + " → " + ranked.size() + " workers: " + pulse.reason);
+                members.size() + " → " + ranked.size() + " workers: "
+                        + members.stream()
+                                .filter(worker -> worker.replacedAsSlow)
+                                .map(worker -> "worker " + worker.id + " " + worker.slow)
+                                .findFirst()
+                                .orElse(pulse.reason));
+    }
+
+    /** A slow worker is noted, and the job's own log says so. */
+    private static Decision named(JobLife job, Generation current, JobEvent.WorkerSlow slow) {
+        WorkerId straggler = job.worker(slow.ordinal()).id;
+        Map<String, Object> notice =
+                Map.of("type", "notice", "text", "Worker " + straggler + " " + slow.reason() + ".");
+        return new Decision(
+                List.of(slow),
+                current.members().stream()
+                        .map(job::worker)
+                        .filter(Worker::living)
+                        .limit(1)
+                        .<AgentCommand>map(first -> new AgentCommand.Send(first.id, notice))
+                        .toList());
     }
 
     private static Decision measure(JobLife job, JobPulse pulse, Generation current) {

@@ -45,7 +45,12 @@ public record JobView(
         String weightsSha256,
         List<Switch> switches) {
 
-    /** A worker, living or gone, in order of ordinal. */
+    /**
+     * A worker, living or gone, in order of ordinal.
+     *
+     * @param microMillis recent time per micro-batch, null when not known
+     * @param slow by how much it is slower than the others, as the end of a sentence that begins with the worker; empty when it is not
+     */
     public record WorkerView(
             int ordinal,
             AgentId agent,
@@ -57,7 +62,9 @@ public record JobView(
             @Nullable Instant startedAt,
             @Nullable Instant endedAt,
             @Nullable Integer exitCode,
-            @Nullable Integer signal) {}
+            @Nullable Integer signal,
+            @Nullable Double microMillis,
+            String slow) {}
 
     /**
      * One activated generation.

@@ -2,6 +2,8 @@ package concertina.train;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Puts durable and soft state of a job together into what callers see. Pure; the secret never gets here. */
@@ -20,7 +22,9 @@ final class JobViews {
                 job.submittedAt,
                 job.startedAt,
                 job.endedAt,
-                job.workers.values().stream().map(JobViews::worker).toList(),
+                job.workers.values().stream()
+                        .map(worker -> worker(pulse, worker))
+                        .toList(),
                 job.logicalWorkers,
                 job.workers.values().stream()
                         .filter(Worker::living)
@@ -43,10 +47,27 @@ final class JobViews {
         if (job.ended != null) {
             return job.ended.reason();
         }
-        return job.breaking == null || job.ending != null ? pulse.reason : "recovers: " + job.breaking.reason();
+        if (job.ending != null) {
+            return pulse.reason;
+        }
+        return job.breaking != null
+                ? "recovers: " + job.breaking.reason()
+                : Stream.concat(
+                                Stream.of(pulse.reason),
+                                job.workers.values().stream()
+                                        .filter(worker -> worker.living()
+                                                && !slow(pulse, worker).isEmpty())
+                                        .map(worker -> "worker " + worker.id + " " + worker.slow))
+                        .collect(Collectors.joining("; "));
     }
 
-    private static JobView.WorkerView worker(Worker worker) {
+    /** A worker that became as fast as the others is not slow any more. */
+    private static String slow(JobPulse pulse, Worker worker) {
+        return worker.replacedAsSlow || pulse.lags.containsKey(worker.ordinal()) ? worker.slow : "";
+    }
+
+    private static JobView.WorkerView worker(JobPulse pulse, Worker worker) {
+        JobPulse.Heartbeat last = pulse.beats.get(worker.ordinal());
         @Nullable Integer exitCode = worker.living() || worker.lost || worker.signal != 0 ? null : worker.exitCode;
         @Nullable Integer signal = worker.living() || worker.lost || worker.signal == 0 ? null : worker.signal;
         return new JobView.WorkerView(
@@ -60,7 +81,11 @@ final class JobViews {
                 worker.startedAt,
                 worker.endedAt,
                 exitCode,
-                signal);
+                signal,
+                last == null || last.beat().microMillis() <= 0
+                        ? null
+                        : last.beat().microMillis(),
+                slow(pulse, worker));
     }
 
     private static List<JobView.Switch> switches(JobLife job, JobPulse pulse) {

@@ -16,6 +16,7 @@ import java.time.Duration;
  * @param shippingGrace how long a stopped or failed job waits for its last log lines
  * @param deaths so many deaths without a completed step in between fail a job
  * @param patience how long workers may take
+ * @param slowness how slow workers may be
  */
 public record TrainOptions(
         String namespace,
@@ -28,7 +29,8 @@ public record TrainOptions(
         Duration leftoverGrace,
         Duration shippingGrace,
         int deaths,
-        Patience patience) {
+        Patience patience,
+        Slowness slowness) {
     public static final TrainOptions DEFAULT = new TrainOptions(
             "concertina",
             1000,
@@ -40,7 +42,8 @@ public record TrainOptions(
             Duration.ofSeconds(30),
             Duration.ofSeconds(15),
             5,
-            Patience.DEFAULT);
+            Patience.DEFAULT,
+            Slowness.DEFAULT);
 
     public TrainOptions withUnfinishedJobsPerUser(int limit) {
         return new TrainOptions(
@@ -54,7 +57,24 @@ public record TrainOptions(
                 leftoverGrace,
                 shippingGrace,
                 deaths,
-                patience);
+                patience,
+                slowness);
+    }
+
+    public TrainOptions withSlowness(Slowness other) {
+        return new TrainOptions(
+                namespace,
+                unfinishedJobsPerUser,
+                heartbeat,
+                gathering,
+                forming,
+                answering,
+                stopGrace,
+                leftoverGrace,
+                shippingGrace,
+                deaths,
+                patience,
+                other);
     }
 
     /**
@@ -69,5 +89,17 @@ public record TrainOptions(
     public record Patience(Duration hang, Duration longWork, Duration loading, Duration gang, int loads) {
         public static final Patience DEFAULT = new Patience(
                 Duration.ofSeconds(60), Duration.ofHours(1), Duration.ofMinutes(30), Duration.ofHours(1), 3);
+    }
+
+    /**
+     * How slow workers may be, beside the median of their job's others, in time per micro-batch; a factor of zero is none.
+     *
+     * @param factor so many times slower is named
+     * @param period for how long that must last, for either
+     * @param replacementFactor so many times slower is replaced
+     * @param replacements at most so many per job
+     */
+    public record Slowness(int factor, Duration period, int replacementFactor, int replacements) {
+        public static final Slowness DEFAULT = new Slowness(2, Duration.ofSeconds(60), 4, 3);
     }
 }

@@ -615,6 +615,8 @@ public final class Trainer implements Jobs, Agents {
             case JobEvent.WorkersWanted ignored -> planWanted = true;
             case JobEvent.WorkerHung hung ->
                 LOG.warn("worker {} {}; it is killed", job.life.worker(hung.ordinal()).id, hung.reason());
+            case JobEvent.WorkerSlow slow ->
+                LOG.warn("worker {} {}", job.life.worker(slow.ordinal()).id, slow.reason());
             case JobEvent.WorkerDone ignored -> planWanted = true;
             case JobEvent.GenerationActivated ignored -> planWanted = true;
             case JobEvent.Resumed ignored -> planWanted = true;

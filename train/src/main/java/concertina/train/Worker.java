@@ -29,6 +29,12 @@ final class Worker {
     /** How it showed that the worker hangs; empty when it does not. */
     String hung = "";
 
+    /** By how much it is slower than the others; empty when that was never noticed. */
+    String slow = "";
+
+    /** Whether it was told to go for being slow. */
+    boolean replacedAsSlow;
+
     boolean leaving;
 
     /** When it last was a member of a running generation that it is no longer in. */

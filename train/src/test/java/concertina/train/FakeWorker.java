@@ -25,6 +25,7 @@ final class FakeWorker {
     private final FakeCluster cluster;
     private final Map<String, AgentReport> last = new LinkedHashMap<>();
     private final List<AgentReport> ends = new ArrayList<>();
+    final List<String> notices = new ArrayList<>();
     boolean alive = true;
     boolean prepared;
     long completed = -1;
@@ -116,6 +117,10 @@ final class FakeWorker {
 
     @SuppressWarnings("unchecked")
     void hear(Map<String, Object> message) {
+        if ("notice".equals(message.get("type"))) {
+            notices.add((String) message.get("text"));
+            return;
+        }
         int number = (Integer) message.get("generation");
         switch ((String) message.get("type")) {
             case "generation" -> {
