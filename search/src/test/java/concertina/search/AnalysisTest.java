@@ -1,0 +1,134 @@
+package concertina.search;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import concertina.search.Parameter.Choice;
+import concertina.search.Parameter.Condition;
+import concertina.search.Parameter.Real;
+import concertina.search.Parameter.Scale;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.function.ToDoubleFunction;
+import org.junit.jupiter.api.Test;
+
+class AnalysisTest {
+    private static final Space SPACE = new Space(List.of(
+            new Real("a", 0, 1),
+            new Real("b", 0.01, 100, Scale.LOG),
+            new Real("c", -3, 3),
+            new Choice("kind", List.of(new Value.Word("x"), new Value.Word("y"), new Value.Word("z"))),
+            new Real("only", 0, 1, Scale.LINEAR, 0, new Condition("kind", Set.of(new Value.Word("x"))))));
+
+    private static Analysis of(int trials, ToDoubleFunction<double[]> loss) {
+        List<Trial> list = new ArrayList<>();
+        for (int i = 0; i < trials; i++) {
+            Point point = SPACE.decode(Randomness.of(5, i).doubles(SPACE.size()).toArray());
+            list.add(trial(i, point, loss.applyAsDouble(SPACE.encode(point))));
+        }
+        return new Analysis(SPACE, list, 0);
+    }
+
+    private static Trial trial(long number, Point point, double... losses) {
+        return new Trial(
+                number,
+                point,
+                OptionalDouble.empty(),
+                OptionalLong.empty(),
+                new Trial.State.Complete(losses, new double[0]));
+    }
+
+    private static double share(Analysis analysis, String name) {
+        return analysis.importance().stream()
+                .filter(importance -> importance.parameter().equals(name))
+                .findFirst()
+                .orElseThrow()
+                .share();
+    }
+
+    @Test
+    void sharesAreThoseOfAnAdditiveFunction() {
+        // Variances of the two terms over the cube: 9/12 and 1/12.
+        Analysis analysis = of(1000, u -> 3 * u[0] + u[1]);
+        assertThat(share(analysis, "a")).isCloseTo(0.9, within(0.05));
+        assertThat(share(analysis, "b")).isCloseTo(0.1, within(0.05));
+        assertThat(share(analysis, "c")).isLessThan(0.02);
+        assertThat(analysis.importance().getFirst().parameter()).isEqualTo("a");
+    }
+
+    @Test
+    void aPureInteractionIsNobodysOwn() {
+        Analysis analysis = of(1000, u -> (u[0] - 0.5) * (u[2] - 0.5));
+        assertThat(share(analysis, "a") + share(analysis, "c")).isLessThan(0.25);
+    }
+
+    @Test
+    void aChoiceIsImportantToo() {
+        assertThat(share(of(300, u -> u[3] > 0.6 ? 1 : 0), "kind")).isGreaterThan(0.9);
+    }
+
+    @Test
+    void aConstantLossMakesNothingImportant() {
+        assertThat(of(50, u -> 1).importance()).allMatch(importance -> importance.share() == 0);
+    }
+
+    @Test
+    void aContourFollowsTheFunction() {
+        Analysis analysis = of(1000, u -> u[0] + 2 * u[1]);
+        Analysis.Contour contour = analysis.contour("a", "b", 10);
+        assertThat(contour.x()).hasSize(10);
+        assertThat(contour.loss()[0][0]).isCloseTo(0.15, within(0.2));
+        assertThat(contour.loss()[9][9]).isCloseTo(2.85, within(0.2));
+        assertThat(contour.loss()[9][0]).isCloseTo(1.05, within(0.2));
+        assertThat(contour.loss()[0][9]).isCloseTo(1.95, within(0.2));
+        assertThat(analysis.contour("kind", "a", 10).x())
+                .containsExactly(new Value.Word("x"), new Value.Word("y"), new Value.Word("z"));
+    }
+
+    @Test
+    void aSliceHoldsTheTrialsThatHaveTheParameter() {
+        Analysis analysis = of(90, u -> u[0]);
+        assertThat(analysis.slice("a").dots()).hasSize(90);
+        assertThat(analysis.slice("only").dots()).hasSizeBetween(10, 60);
+        assertThat(analysis.improvements().getLast().loss())
+                .isEqualTo(analysis.outcomes().stream()
+                        .mapToDouble(Analysis.Outcome::loss)
+                        .min()
+                        .orElseThrow());
+    }
+
+    @Test
+    void unknownNamesAndTooFewTrialsAreRefused() {
+        Analysis analysis = of(5, u -> u[0]);
+        assertThatThrownBy(() -> analysis.slice("d"))
+                .hasMessage("parameter is 'd', accepted: one of a, b, c, kind, only");
+        assertThatThrownBy(() -> analysis.contour("a", "a", 10)).hasMessageContaining("another parameter");
+        assertThatThrownBy(() -> analysis.contour("a", "b", 1)).hasMessageContaining("2 to 200");
+        assertThatThrownBy(() -> of(1, u -> 0)).hasMessageContaining("2 or more");
+    }
+
+    @Test
+    void theFrontIsWhatNothingDominates() {
+        Point point = SPACE.decode(new double[SPACE.size()]);
+        assertThat(Analysis.paretoFront(List.of(
+                        trial(0, point, 1, 4), trial(1, point, 2, 2), trial(2, point, 3, 3), trial(3, point, 4, 1))))
+                .containsExactly(0L, 1L, 3L);
+    }
+
+    @Test
+    void aSearchHasConvergedWhenNothingImproves() {
+        Point point = SPACE.decode(new double[SPACE.size()]);
+        Convergence convergence = new Convergence(3, 0.01);
+        double[] losses = {5, 4, 3.99, 3.98, 4};
+        for (int i = 0; i < losses.length; i++) {
+            assertThat(convergence.converged()).isFalse();
+            convergence.tell(trial(i, point, losses[i]));
+        }
+        assertThat(convergence.converged()).isTrue();
+        assertThat(convergence.reason()).contains("in 3 completed trials");
+    }
+}
