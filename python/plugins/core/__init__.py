@@ -1,0 +1,1 @@
+"""What a plug-in of the search may import."""

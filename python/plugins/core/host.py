@@ -1,0 +1,136 @@
+"""Runs one plug-in of the search: reads one JSON object per line from the standard input, answers each with one on the standard output.
+
+    {"call": "start", "name": ..., "folder": ..., "hyperParameters": [...], "arguments": {...}, "logLevel": ..., "state": null or text}
+    {"call": "search", "count": 2, "results": null or [...]}
+
+Answers: `{}`, `{"points": [...], "more": bool, "state": text}`, or `{"error": one line, "traceback": text}`. `state` is pickled and in base64; only this
+process ever unpickles it. What the plug-in prints goes to the standard error stream, which is its log. The end of the standard input ends
+the process. Needs the standard library alone, so any environment of the user's will do.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import math
+import numbers
+import os
+import pickle
+import sys
+import traceback
+from typing import Any, TextIO
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from plugins.core.base_plugin_opt import BasePluginOptimizer  # noqa: E402
+from plugins.core.logger import logger  # noqa: E402
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL")
+LONGEST_TEXT = 20_000
+
+
+def load(folder: str) -> type[BasePluginOptimizer]:
+    """The class PluginOptimizer of the folder's optimizer.py.
+
+    Raises: ValueError when there is none, or it is none of BasePluginOptimizer's; whatever the file raises.
+    """
+    path = os.path.join(folder, "optimizer.py")
+    sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location("optimizer", path)
+    if spec is None or spec.loader is None or not os.path.isfile(path):
+        raise ValueError("the plug-in has no optimizer.py at its top level")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["optimizer"] = module
+    spec.loader.exec_module(module)
+    found = getattr(module, "PluginOptimizer", None)
+    if not isinstance(found, type) or not issubclass(found, BasePluginOptimizer):
+        raise ValueError("optimizer.py has no class PluginOptimizer that extends plugins.core.base_plugin_opt.BasePluginOptimizer")
+    return found
+
+
+def plain(name: str, value: Any) -> int | float | str:
+    """A value as JSON takes it; numpy's scalars become Python's."""
+    if hasattr(value, "item") and getattr(value, "shape", ()) == ():
+        value = value.item()
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        if not math.isfinite(value):
+            raise ValueError(f"search returned {float(value)} for {name!r}; accepted is a finite number")
+        return float(value)
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"search returned {str(value)[:100]!r} of type {type(value).__name__} for {name!r}; accepted are numbers and texts")
+
+
+class Host:
+    """One plug-in between its calls."""
+
+    def __init__(self) -> None:
+        self.optimizer: BasePluginOptimizer | None = None
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["call"] == "start":
+            return self.start(request)
+        return self.search(request)
+
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        level = str(request.get("logLevel") or "INFO").upper()
+        logger.setLevel(level if level in LEVELS else "INFO")
+        kind = load(request["folder"])
+        self.optimizer = kind(request["name"], request["hyperParameters"], **request["arguments"])
+        if request.get("state"):
+            self.optimizer.set_state(pickle.loads(base64.b64decode(request["state"])))
+        return {}
+
+    def search(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.optimizer is None:
+            raise ValueError("search was called before start")
+        count = request["count"]
+        found = self.optimizer.search(count, request["results"])
+        if found is None:
+            found = []
+        if not isinstance(found, (list, tuple)):
+            raise ValueError(f"search returned a {type(found).__name__}; accepted is a list of dicts")
+        if len(found) > count:
+            logger.warning("search returned %d points where %d were wanted; the first %d are taken", len(found), count, count)
+        points = []
+        for point in found[:count]:
+            if not isinstance(point, dict):
+                raise ValueError(f"search returned a list with a {type(point).__name__}; accepted is a list of dicts")
+            points.append({str(name): plain(str(name), value) for name, value in point.items()})
+        state = pickle.dumps(self.optimizer.get_state())
+        return {"points": points, "more": len(found) >= count, "state": base64.b64encode(state).decode("ascii")}
+
+
+def serve(requests: TextIO, answers: TextIO) -> None:
+    """Answer until the requests end."""
+    host = Host()
+    for line in requests:
+        try:
+            answer = host.answer(json.loads(line))
+        except BaseException as error:  # a plug-in may raise SystemExit as well
+            text = f"{type(error).__name__}: {error}".splitlines()[0] if str(error) else type(error).__name__
+            answer = {"error": text[:1000], "traceback": traceback.format_exc()[-LONGEST_TEXT:]}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    # The plug-in's prints must not reach the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    serve(requests, answers)
+    # Threads of the plug-in must not keep the process.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
