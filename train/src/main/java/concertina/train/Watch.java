@@ -65,9 +65,6 @@ final class Watch {
         }
         WorkerMessage.Beat beat = last != null && takesPart(job, last.beat()) ? last.beat() : null;
         boolean missed = awaited.contains(worker.id.toString());
-        if (beat == null && !missed) {
-            return null;
-        }
         String step = "on " + worker.agent + " did not finish step "
                 + (Math.max(0, beat == null ? pulse.step : beat.step()) + 1) + ": ";
         String where = beat == null || beat.where().isEmpty() ? "" : ", at " + beat.where();

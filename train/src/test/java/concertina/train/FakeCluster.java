@@ -146,7 +146,7 @@ final class FakeCluster {
         for (FakeTraining training : trainings.values()) {
             if (prepareAtOnce && training.trains) {
                 training.living().stream()
-                        .filter(worker -> !worker.prepared)
+                        .filter(worker -> !worker.prepared && !worker.silent)
                         .forEach(worker -> worker.prepare(training.logicalWorkers, training.steps));
             }
             training.settle();

@@ -64,13 +64,14 @@ final class FakeTraining {
     /** Everybody does what can be done without a step. */
     void settle() {
         for (FakeWorker worker : living()) {
-            if (worker.pending != null && worker.memberOf(worker.pending) && !worker.formed) {
+            if (!worker.silent && worker.pending != null && worker.memberOf(worker.pending) && !worker.formed) {
                 form(worker, worker.pending);
             }
         }
         for (FakeWorker worker : living()) {
             Heard pending = worker.pending;
             if (pending != null
+                    && !worker.silent
                     && pending.immediate()
                     && worker.formed
                     && worker.current == null
@@ -79,7 +80,7 @@ final class FakeTraining {
             }
         }
         for (FakeWorker worker : living()) {
-            if (worker.current != null && !intact(worker.current)) {
+            if (!worker.silent && worker.current != null && !intact(worker.current)) {
                 worker.breakOff();
             }
         }
@@ -95,8 +96,9 @@ final class FakeTraining {
                 worker.pending = null;
                 return;
             }
-            all &= other.pending != null && other.pending.number() == pending.number()
-                    || other.current != null && other.current.number() == pending.number();
+            all &= !other.silent
+                    && (other.pending != null && other.pending.number() == pending.number()
+                            || other.current != null && other.current.number() == pending.number());
         }
         if (all) {
             worker.formed = true;
@@ -144,7 +146,7 @@ final class FakeTraining {
         }
         for (String member : best.members()) {
             FakeWorker worker = find(member);
-            if (worker == null || worker.current == null || worker.current.number() != best.number()) {
+            if (worker == null || worker.silent || worker.current == null || worker.current.number() != best.number()) {
                 return null;
             }
         }
@@ -224,6 +226,39 @@ final class FakeTraining {
         }
         finished.add(before);
         switchIfAllVote(members);
+    }
+
+    /** Every worker's watch speaks; those that train with one that is silent wait for it. */
+    void beat() {
+        for (FakeWorker worker : living()) {
+            if (!worker.prepared || worker.silent) {
+                continue;
+            }
+            Heard current = worker.current;
+            List<String> silent = current == null
+                    ? List.of()
+                    : members(current).stream()
+                            .filter(member -> member.silent)
+                            .map(member -> member.id.toString())
+                            .toList();
+            worker.say(
+                    "beat",
+                    Map.of(
+                            "generation",
+                            current == null ? 0 : current.number(),
+                            "step",
+                            worker.completed,
+                            "phase",
+                            current == null ? "idle" : silent.isEmpty() ? "computing" : "waiting",
+                            "seconds",
+                            0,
+                            "late",
+                            !silent.isEmpty(),
+                            "for",
+                            silent,
+                            "microMillis",
+                            worker.microMillis));
+        }
     }
 
     private void compute(long step) {

@@ -45,6 +45,14 @@ final class FakeWorker {
     /** Whether it got TERM and has not exited yet. */
     boolean stopping;
 
+    /** Whether its process was stopped: it says and hears nothing until it is woken or killed. */
+    boolean silent;
+
+    private final List<Map<String, Object>> unheard = new ArrayList<>();
+
+    /** What its watch says of its time per micro-batch. */
+    double microMillis = 20;
+
     /** Whether it keeps quiet when told to stop training. */
     boolean hung;
 
@@ -115,8 +123,19 @@ final class FakeWorker {
                         1));
     }
 
+    void wake() {
+        silent = false;
+        List<Map<String, Object>> messages = List.copyOf(unheard);
+        unheard.clear();
+        messages.forEach(this::hear);
+    }
+
     @SuppressWarnings("unchecked")
     void hear(Map<String, Object> message) {
+        if (silent) {
+            unheard.add(message);
+            return;
+        }
         if ("notice".equals(message.get("type"))) {
             notices.add((String) message.get("text"));
             return;

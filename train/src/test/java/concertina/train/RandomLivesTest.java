@@ -9,12 +9,15 @@ import concertina.model.Slot;
 import concertina.model.WorkerId;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -24,21 +27,41 @@ import org.junit.jupiter.api.Test;
  */
 class RandomLivesTest {
     private static final int LIVES = Integer.getInteger("concertina.lives", 2000);
+    private static final TrainOptions OPTIONS = new TrainOptions(
+            "concertina",
+            1000,
+            Duration.ofSeconds(30),
+            Duration.ofSeconds(2),
+            Duration.ofSeconds(30),
+            Duration.ofSeconds(60),
+            Duration.ofSeconds(10),
+            Duration.ofSeconds(30),
+            Duration.ofSeconds(15),
+            5,
+            new TrainOptions.Patience(
+                    Duration.ofSeconds(10), Duration.ofSeconds(60), Duration.ofSeconds(200), Duration.ofHours(1), 3),
+            new TrainOptions.Slowness(2, Duration.ofSeconds(5), 4, 2));
+
     private static final long FIRST_SEED = Long.getLong("concertina.seed", 1);
 
     @Test
     void everyPromiseHoldsInThousandsOfRandomLives() {
         Map<JobState, Integer> ends = new HashMap<>();
+        Map<String, Integer> found = new TreeMap<>();
         for (long seed = FIRST_SEED; seed < FIRST_SEED + LIVES; seed++) {
             try {
-                new Life(seed).run().forEach(state -> ends.merge(state, 1, Integer::sum));
+                Life life = new Life(seed);
+                life.run().forEach(state -> ends.merge(state, 1, Integer::sum));
+                life.found().forEach(what -> found.merge(what, 1, Integer::sum));
             } catch (AssertionError | RuntimeException failure) {
                 throw new AssertionError("seed " + seed + ": " + failure.getMessage(), failure);
             }
         }
-        System.out.println("random lives from seed " + FIRST_SEED + ": " + LIVES + ", jobs ended " + ends);
+        System.out.println("random lives from seed " + FIRST_SEED + ": " + LIVES + ", jobs ended " + ends
+                + ", workers found " + found);
         if (LIVES >= 100) {
             assertThat(ends).containsKeys(JobState.FINISHED, JobState.KILLED, JobState.ERROR);
+            assertThat(found).containsKeys("hung", "hung while loading", "slow", "slow and replaced");
         }
     }
 
@@ -58,6 +81,24 @@ class RandomLivesTest {
             hostile = random.nextInt(4) != 0;
             cluster = new FakeCluster(agents.toArray(String[]::new));
             cluster.prepareAtOnce = false;
+            cluster.options = OPTIONS;
+            cluster.killServer();
+            cluster.startServer();
+        }
+
+        /** What the rules found wrong with workers that lived on. */
+        List<String> found() {
+            List<String> found = new ArrayList<>();
+            for (JobId job : jobs) {
+                for (JobEvent event : cluster.journal.events(job)) {
+                    if (event instanceof JobEvent.WorkerHung hung) {
+                        found.add(hung.loading() ? "hung while loading" : "hung");
+                    } else if (event instanceof JobEvent.WorkerSlow slow) {
+                        found.add(slow.replaced() ? "slow and replaced" : "slow");
+                    }
+                }
+            }
+            return found;
         }
 
         List<JobState> run() {
@@ -71,7 +112,7 @@ class RandomLivesTest {
         }
 
         private void act() {
-            switch (random.nextInt(hostile ? 24 : 8)) {
+            switch (random.nextInt(hostile ? 30 : 8)) {
                 case 0 -> submit();
                 case 1, 2, 3 -> pass(Duration.ofMillis(random.nextInt(3000)));
                 case 8, 9 -> killWorker();
@@ -106,6 +147,13 @@ class RandomLivesTest {
                 }
                 case 18 -> restartAtOnce();
                 case 19 -> scriptEnds();
+                case 20 -> fallSilentOrWake();
+                case 21 -> slowDownOrRecover();
+                case 22, 23, 24 -> {
+                    cluster.trainings.values().forEach(FakeTraining::beat);
+                    pass(Duration.ofSeconds(random.nextInt(6)));
+                }
+                case 25 -> findsItselfLate();
                 default -> trainSome();
             }
         }
@@ -131,7 +179,7 @@ class RandomLivesTest {
                 case 1 -> jobs.add(cluster.submit(FakeCluster.spec(Framework.DIST_PYTORCH, 1 + random.nextInt(3))));
                 default -> {
                     int logicalWorkers = 1 + random.nextInt(6);
-                    JobId job = cluster.elastic(logicalWorkers, 1 + random.nextInt(40));
+                    JobId job = cluster.elastic(logicalWorkers, 1 + random.nextInt(random.nextInt(5) == 0 ? 200 : 40));
                     FakeTraining training = cluster.training(job);
                     if (random.nextInt(4) == 0) {
                         training.logicalWorkers = 1 + random.nextInt(logicalWorkers);
@@ -163,6 +211,57 @@ class RandomLivesTest {
                     worker.exit(-1, 9);
                 }
             }
+        }
+
+        /** A process is stopped, or goes on. */
+        private void fallSilentOrWake() {
+            trainee().ifPresent(worker -> {
+                if (!worker.silent) {
+                    worker.silent = true;
+                } else if (random.nextBoolean()) {
+                    worker.wake();
+                }
+            });
+        }
+
+        private void slowDownOrRecover() {
+            trainee()
+                    .ifPresent(
+                            worker -> worker.microMillis = random.nextInt(3) == 0 ? 20 : 20 * (1 + random.nextInt(9)));
+        }
+
+        private void findsItselfLate() {
+            trainee()
+                    .filter(worker -> !worker.silent && worker.prepared && random.nextInt(3) == 0)
+                    .ifPresent(each -> {
+                        int generation = each.current == null ? 0 : each.current.number();
+                        each.say(
+                                "beat",
+                                Map.of(
+                                        "generation",
+                                        generation,
+                                        "step",
+                                        each.completed,
+                                        "phase",
+                                        "computing",
+                                        "seconds",
+                                        11,
+                                        "late",
+                                        true,
+                                        "where",
+                                        "main.py:7 in step"));
+                    });
+        }
+
+        /** Any worker of a job that trains. */
+        private Optional<FakeWorker> trainee() {
+            List<FakeWorker> all = everyone().stream()
+                    .filter(worker -> {
+                        FakeTraining training = cluster.trainings.get(worker.id.job());
+                        return training != null && training.trains;
+                    })
+                    .toList();
+            return all.isEmpty() ? Optional.empty() : Optional.of(all.get(random.nextInt(all.size())));
         }
 
         private void stopOrDelete() {
@@ -198,7 +297,7 @@ class RandomLivesTest {
                         view.id(),
                         List.of(
                                 view.state(),
-                                view.workers(),
+                                view.workers().stream().map(Life::durable).toList(),
                                 view.generation(),
                                 view.logicalWorkers(),
                                 view.slotsHeld(),
@@ -208,6 +307,19 @@ class RandomLivesTest {
                                         .toList()));
             }
             return views;
+        }
+
+        private static List<Object> durable(JobView.WorkerView worker) {
+            return Arrays.asList(
+                    worker.ordinal(),
+                    worker.agent(),
+                    worker.slots(),
+                    worker.alive(),
+                    worker.processId(),
+                    worker.startedAt(),
+                    worker.endedAt(),
+                    worker.exitCode(),
+                    worker.signal());
         }
 
         /** Single processes, gangs and scripts that never train end by themselves. */
@@ -228,7 +340,7 @@ class RandomLivesTest {
         private void trainSome() {
             for (FakeTraining training : cluster.trainings.values()) {
                 for (FakeWorker worker : training.living()) {
-                    if (training.trains && !worker.prepared && random.nextInt(3) == 0) {
+                    if (training.trains && !worker.prepared && !worker.silent && random.nextInt(3) == 0) {
                         worker.prepare(training.logicalWorkers, training.steps);
                     }
                 }
@@ -299,6 +411,7 @@ class RandomLivesTest {
                         worker.exit(0, 0);
                     }
                 }
+                cluster.trainings.values().forEach(FakeTraining::beat);
                 pass(Duration.ofSeconds(1));
                 if (round > 200) {
                     stopWhatCannotStart();

@@ -122,6 +122,19 @@ class WatchTest {
     }
 
     @Test
+    void aWorkerThatWasStoppedBeforeItEverSpokeIsMissedToo() {
+        FakeCluster one = new FakeCluster("node1:1");
+        JobId job = one.elastic(1, 30);
+        one.steps(5);
+        FakeWorker stopped = one.worker(job, 1);
+        one.pass(Duration.ofSeconds(600));
+        one.settle();
+        assertThat(one.livingWorkers(job)).doesNotContain(stopped);
+        one.steps(40);
+        assertThat(one.view(job).state()).isEqualTo(JobState.FINISHED);
+    }
+
+    @Test
     void workersThatWaitForEachOtherStartANewGenerationAndNobodyIsKilled() {
         JobId job = running();
         FakeWorker one = cluster.worker(job, 1);
@@ -209,7 +222,10 @@ class WatchTest {
         cluster.pass(Duration.ofSeconds(3));
         cluster.steps(2);
         for (int round = 0; round < 3; round++) {
-            cluster.pass(Duration.ofMinutes(30));
+            for (int beat = 0; beat < 6; beat++) {
+                cluster.pass(Duration.ofMinutes(5));
+                cluster.training(job).beat();
+            }
             cluster.settle();
         }
         cluster.steps(2);
