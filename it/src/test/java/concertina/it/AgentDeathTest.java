@@ -59,8 +59,9 @@ class AgentDeathTest {
                     .asString();
             client.awaitJob("the third epoch", id, LIMIT, job -> job.get("step").asLong() > 3 * 32);
 
-            platform.startAgent("node2", 2);
+            // First the kill: on a slow machine the job would end while another agent starts.
             platform.killAgent("node1");
+            platform.startAgent("node2", 2);
 
             client.awaitState(id, "FINISHED", LIMIT);
             assertThat(client.job(id).get("weightsSha256").asString())
