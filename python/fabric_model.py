@@ -111,7 +111,7 @@ class FabricModel:
         else:
             self._optimizers = Optimizers(optimizer, lr_scheduler, lr_scheduler_freq)
             self._clipping = Clipping(max_grad_norm, clip_grad_value)
-            Precision(mixed_precision, torch.device("cpu"))
+            Precision.named(mixed_precision)
             self._mixed_precision = mixed_precision
             require_callable("loss_function", loss_function)
             if keras_custom_objects:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import pickle
 import re
 import shlex
 import sys
@@ -238,8 +239,19 @@ def framework(model: Any) -> str:
 
 
 def _load_torch(result: zipfile.ZipFile, model: torch.nn.Module, optimizer: Any) -> None:
-    for suffix, load in ((".pth", model.load_state_dict), ("_optimizer_state.pth", Optimizers(optimizer).load_state_dicts)):
-        load(torch.load(io.BytesIO(_member(result, suffix)[1]), map_location="cpu", weights_only=True))
+    def content(suffix: str) -> Any:
+        return torch.load(io.BytesIO(_member(result, suffix)[1]), map_location="cpu", weights_only=True)
+
+    model.load_state_dict(content(".pth"))
+    try:
+        state = content("_optimizer_state.pth")
+    except pickle.UnpicklingError:
+        # Before torch 2.0 its loader that runs no code of the file knows no floating-point numbers.
+        if not torch.__version__.startswith("1."):
+            raise
+        print(f"The optimizer stays as it was: torch {torch.__version__} cannot read its state safely, torch 2.0 can.", flush=True)
+        return
+    Optimizers(optimizer).load_state_dicts(state)
 
 
 def _load_keras(result: zipfile.ZipFile, model: Any, optimizer: Any) -> None:

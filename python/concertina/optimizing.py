@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import types
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,7 +64,7 @@ class Optimizers:
         if not any(scheduler.optimizer is each for each in self.all):
             raise ValueError(f"lr_scheduler {name} belongs to another optimizer; accepted is one of the given optimizer's")
         try:
-            state.encode(scheduler.state_dict(), [])
+            state.encode(scheduler_state(scheduler), [])
         except ValueError as error:
             raise ValueError(f"lr_scheduler {name} cannot be carried to another worker: {error}") from None
 
@@ -119,7 +121,7 @@ class Optimizers:
         """Everything another worker needs to go on."""
         return {
             "optimizers": [each.state_dict() for each in self.all],
-            "schedulers": [each.state_dict() for each in self.schedulers],
+            "schedulers": [scheduler_state(each) for each in self.schedulers],
         }
 
     def load(self, content: dict) -> None:
@@ -138,6 +140,21 @@ class Optimizers:
 
 def is_scheduler(value: Any) -> bool:
     return isinstance(value, (LRScheduler, ReduceLROnPlateau))
+
+
+def scheduler_state(scheduler: Any) -> dict:
+    """Its state_dict without methods of its own, which some schedules keep there before torch 2.0: every worker has them."""
+    return _without_methods(scheduler.state_dict())
+
+
+def _without_methods(value: Any) -> Any:
+    if isinstance(value, dict):
+        return type(value)({key: _without_methods(each) for key, each in value.items() if not _own_method(each)})
+    return [_without_methods(each) for each in value] if type(value) is list else value
+
+
+def _own_method(value: Any) -> bool:
+    return isinstance(value, types.MethodType) and is_scheduler(value.__self__)
 
 
 def load_scheduler(scheduler: Any, values: dict) -> None:
@@ -175,14 +192,29 @@ class Clipping:
 
 
 class Precision:
-    """The type that autocast computes a micro-batch in."""
+    """The type that autocast computes a micro-batch in. Raises ValueError where this torch has no such type for the device."""
 
     def __init__(self, name: str | None, device: torch.device):
+        self._dtype = self.named(name)
+        self._device = device
+        if self._dtype is None:
+            return
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always")
+            self.cast()
+        if any(issubclass(each.category, UserWarning) for each in doubts):
+            raise ValueError(
+                f"mixed_precision is {name!r}, which torch {torch.__version__} does not compute on {device.type}; accepted there is "
+                "another type or none"
+            )
+
+    @staticmethod
+    def named(name: str | None) -> torch.dtype | None:
+        """The type called `name`. Raises ValueError when there is none."""
         kinds = {None: None, "bf16": torch.bfloat16, "fp16": torch.float16}
         if not (name is None or isinstance(name, str)) or name not in kinds:
             raise ValueError(f"mixed_precision is {name!r}; accepted are None, 'bf16' and 'fp16'")
-        self._dtype = kinds[name]
-        self._device = device
+        return kinds[name]
 
     def cast(self) -> Any:
         """A context; without mixed precision one that leaves things as they are."""

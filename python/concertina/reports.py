@@ -133,7 +133,7 @@ class Reporter:
                             values[name] = value
                     except ValueError:
                         continue
-            schedulers = {name: each.state_dict() for name, each in _schedulers(each).items()}
+            schedulers = {name: optimizing.scheduler_state(each) for name, each in _schedulers(each).items()}
             if schedulers:
                 values[SCHEDULERS] = schedulers
             remembered.append(values)

@@ -123,7 +123,9 @@ class GridSum:
                 silent = False
                 piece = gradient if last - first == self.sizes[k] else gradient[first:last]
                 seen.append(k)
-                extremes += piece.aminmax() if last - first < SMALL else (piece.amin(), piece.amax())
+                # Before torch 2.0 CPUs know no aminmax of float16.
+                together = last - first < SMALL and piece.dtype is not torch.float16
+                extremes += piece.aminmax() if together else (piece.amin(), piece.amax())
                 place.copy_(piece)
             if silent:
                 continue

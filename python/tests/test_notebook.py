@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def packed(folder, script=CELLS + PACKING):
     made = run(folder, "-", str(folder / "job.tar"), text=("import keras, " if "import keras" in script else "import ") + "fabric_model\n" + script)
     assert made.returncode == 0, made.stderr
     with tarfile.open(folder / "job.tar") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     return folder / packing.FOLDER, made.stdout
 
 
@@ -279,6 +280,25 @@ def test_without_a_server_it_trains_here(kernel, tmp_path):
     given = parts(datasets_function=small)
     kernel(**given).train(1, 4, 2)
     assert digest(tmp_path) == weights_digest(given["model"].state_dict())
+
+
+def test_a_result_brings_back_the_weights_and_where_torch_can_the_optimizers_state(kernel, tmp_path, capsys):
+    from concertina.notebook import _load_torch
+
+    given, other = parts(datasets_function=small), parts()
+    given["optimizer"].param_groups[0]["lr"] = 0.25
+    kernel(**given).train(1, 4, 2)
+    path = tmp_path / "result.zip"
+    with zipfile.ZipFile(path, "w") as result:
+        for name in ("model_epoch_final.pth", "model_epoch_final_optimizer_state.pth"):
+            result.write(tmp_path / "model/train" / name, f"train/{name}")
+    with zipfile.ZipFile(path) as result:
+        _load_torch(result, other["model"], other["optimizer"])
+    assert weights_digest(other["model"].state_dict()) == weights_digest(given["model"].state_dict())
+    if torch.__version__.startswith("1."):
+        assert "The optimizer stays as it was" in capsys.readouterr().out
+    else:
+        assert other["optimizer"].param_groups[0]["lr"] == 0.25
 
 
 def test_in_a_worker_it_is_the_class_that_trains(tmp_path):
