@@ -259,6 +259,7 @@ class FabricModel:
 
     def _keras_parts(self, batch_size: int, step_samples: int, logical_workers: int, seed: int, results: Path) -> tuple:
         backend = _keras_backend()
+        backend.require_repeatable()
         backend.seed_randomness(partition.number_from("datasets", seed))
         training, test = _datasets(self._datasets_function())
         samples = backend.KerasSamples(training, step_samples, logical_workers, seed, self.model)

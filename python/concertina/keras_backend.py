@@ -44,14 +44,15 @@ UNREPEATABLE = {
     "Multinomial",
 }
 _prepared = False
+_hindrance = ""
 
 
 def prepare() -> None:
     """Make TensorFlow repeatable in this process: deterministic kernels, and OMP_NUM_THREADS threads within an operation.
 
-    Raises RuntimeError when TensorFlow has computed before with another number of threads.
+    Where TensorFlow has computed before with another number of threads, that can no longer be changed: `require_repeatable` tells.
     """
-    global _prepared
+    global _prepared, _hindrance
     if _prepared:
         return
     if keras.backend.backend() != "tensorflow":
@@ -65,13 +66,19 @@ def prepare() -> None:
         # TensorFlow took its numbers from the environment when it first computed.
         actual = threading.get_intra_op_parallelism_threads() or os.environ.get("TF_NUM_INTRAOP_THREADS")
         if str(actual) != str(wanted):
-            raise RuntimeError(
+            _hindrance = (
                 "TensorFlow computed before fabric_model was imported, with a number of threads of its own; accepted is "
                 f"'from fabric_model import FabricModel' before that, or TF_NUM_INTRAOP_THREADS={wanted}"
-            ) from None
+            )
     tensorflow.config.experimental.enable_op_determinism()
     seed_randomness(partition.number_from("script", _job_seed()))
     _prepared = True
+
+
+def require_repeatable() -> None:
+    """Raises RuntimeError where a training in this process would have other bits than on other workers."""
+    if _hindrance:
+        raise RuntimeError(_hindrance)
 
 
 def _job_seed() -> int:

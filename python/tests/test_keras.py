@@ -242,6 +242,25 @@ FabricModel(keras.Sequential([keras.layers.Dense(1)]), lambda: None, "mse", "sgd
     assert "WARNING: FABRIC_BACKEND" not in output
 
 
+def test_where_tensorflow_computed_before_a_kernel_may_submit_but_nothing_trains_here(tmp_path):
+    code, output = script(
+        tmp_path,
+        """
+import keras, numpy
+model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+from pyedt.fabric_model import FabricModel
+
+data = numpy.zeros((8, 3), "float32"), numpy.zeros((8, 1), "float32")
+FabricModel(model, lambda: (data, None), "mse", "sgd", server="https://127.0.0.1:9", token="t")
+print("may submit")
+FabricModel(model, lambda: (data, None), "mse", "sgd").train(1, 4)
+""",
+        EXEC_TYPE="",
+    )
+    assert code == 1 and "may submit" in output
+    assert output.splitlines()[-1].startswith("RuntimeError: TensorFlow computed before fabric_model was imported"), output
+
+
 def test_a_pytorch_user_does_not_load_tensorflow(tmp_path):
     code, output = script(
         tmp_path,

@@ -1,6 +1,7 @@
 package concertina.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import concertina.model.AgentHello;
 import java.io.IOException;
@@ -11,6 +12,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
@@ -57,7 +59,31 @@ class NotebookTest {
         assertThat(pictures.getFirst()).startsWith(0x89, 'P', 'N', 'G');
         String digest = text(cells, "weights_digest").replace("sha256", "").strip();
         assertThat(client.job(job(training)).get("weightsSha256").asString()).isEqualTo(digest);
-        assertThat(digest).isEqualTo(plainScript());
+        assertThat(digest).isEqualTo(plainScript(example()));
+    }
+
+    @Test
+    void aKerasModelTrainsOnTwoWorkersAndComesBackWithTheWeightsOfAPlainScript() throws IOException {
+        assumeThat(Platform.pythonFinds("tensorflow")).isTrue();
+        Path cellsFile = RESOURCES.resolve("keras_cells.py");
+        Path scratch = Files.createTempDirectory(folder, "keras");
+
+        List<JsonNode> cells =
+                executeWith(Map.of("TEST_GATE", scratch.resolve("gate").toString()), cellsFile);
+
+        JsonNode job = client.job(job(text(cells, "edt_m.train")));
+        assertThat(client.exec(job(text(cells, "edt_m.train"))).get("framework").asString())
+                .isEqualTo("edtTensorflow");
+        assertThat(Elastic.size(job)).isEqualTo(2);
+        assertThat(pictures(cells))
+                .hasSize(1)
+                .first()
+                .satisfies(picture -> assertThat(picture).startsWith(0x89, 'P', 'N', 'G'));
+        String digest = text(cells, "sha256").replace("sha256", "").strip();
+        assertThat(text(cells, "as Keras loads it").lines().toList().getLast()).endsWith(" " + digest);
+        assertThat(job.get("weightsSha256").asString()).isEqualTo(digest);
+        assertThat(digest)
+                .isEqualTo(plainScript(Arrays.asList(Files.readString(cellsFile).split("# %%\n"))));
     }
 
     @Test
@@ -101,30 +127,43 @@ class NotebookTest {
 
     /** What every code cell showed: {@code text}, {@code error}, {@code lines} of the error, {@code pictures}, {@code source}. */
     private static List<JsonNode> execute(Path notebook, String... interruptOn) throws IOException {
+        return executeWith(Map.of(), notebook, interruptOn);
+    }
+
+    private static List<JsonNode> executeWith(Map<String, String> variables, Path notebook, String... interruptOn)
+            throws IOException {
         List<String> command =
                 new ArrayList<>(List.of(python(), RESOURCES.resolve("drive.py").toString(), notebook.toString()));
         command.addAll(Arrays.asList(interruptOn));
-        JsonNode shown = Client.parse(run(
-                command,
-                Map.of(
-                        "EXEC_TYPE", "notebook",
-                        "CONCERTINA_DATA", platform.data().toString(),
-                        "TMPDIR", Files.createTempDirectory(folder, "kernel").toString())));
+        Map<String, String> environment = new HashMap<>(variables);
+        environment.put("EXEC_TYPE", "notebook");
+        environment.put("CONCERTINA_DATA", platform.data().toString());
+        environment.put("TMPDIR", Files.createTempDirectory(folder, "kernel").toString());
+        JsonNode shown = Client.parse(run(command, environment));
         List<JsonNode> cells = new ArrayList<>();
         shown.forEach(cells::add);
         return cells;
     }
 
-    /** The example's cells, without the one that downloads, as a script by itself; the digest it prints. */
-    private static String plainScript() throws IOException {
-        StringBuilder script = new StringBuilder();
+    /** The sources of the example's cells. */
+    private static List<String> example() throws IOException {
+        List<String> sources = new ArrayList<>();
         for (JsonNode cell : Client.parse(Files.readString(EXAMPLE)).get("cells")) {
-            if (cell.get("cell_type").asString().equals("code")
-                    && !cell.get("metadata").toString().contains("download")) {
-                cell.get("source").forEach(line -> script.append(line.asString()));
-                script.append('\n');
+            if (cell.get("cell_type").asString().equals("code")) {
+                StringBuilder source = new StringBuilder();
+                cell.get("source").forEach(line -> source.append(line.asString()));
+                sources.add(source.toString());
             }
         }
+        return sources;
+    }
+
+    /** The cells, without the one that downloads, as a script by itself; the digest it prints. */
+    private static String plainScript(List<String> cells) throws IOException {
+        StringBuilder script = new StringBuilder();
+        cells.stream()
+                .filter(cell -> !cell.contains(".download("))
+                .forEach(cell -> script.append(cell).append('\n'));
         Path results = Files.createTempDirectory(folder, "plain");
         Path file = Files.writeString(results.resolve("plain.py"), script);
         int threads = AgentHello.threads(Runtime.getRuntime().availableProcessors(), SLOTS, 1);
