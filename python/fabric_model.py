@@ -6,7 +6,6 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -210,7 +209,7 @@ class FabricModel:
         place = launch.Place(control)
         parts = self._keras_parts if self._keras else self._torch_parts
         trainee, samples, micro_batches, evaluation, files, device = parts(
-            batch_size, step_samples, logical_workers, seed, place.results
+            batch_size, step_samples, logical_workers, seed, place, loader_threads
         )
         params = {"optimizer": self._optimizer, "epochs": epochs, "batch_size": batch_size}
         engine = Engine(
@@ -236,12 +235,15 @@ class FabricModel:
             engine.run(micro_batches, evaluation)
         finally:
             place.close()
+            samples.close()
 
-    def _torch_parts(self, batch_size: int, step_samples: int, logical_workers: int, seed: int, results: Path) -> tuple:
+    def _torch_parts(
+        self, batch_size: int, step_samples: int, logical_workers: int, seed: int, place: launch.Place, loaders: int
+    ) -> tuple:
         device = process.device()
         self.model.to(device)
         training, test = _datasets(self._datasets_function())
-        samples = Samples(training, step_samples, logical_workers, seed, self._collate)
+        samples = Samples(training, step_samples, logical_workers, seed, self._collate, loaders, place.loading_patience)
         scale = LossScale() if self._mixed_precision == "fp16" else None
         model = StepModel(self.model, self._optimizer, self._loss_function, Precision(self._mixed_precision, device), scale)
         loader = TrainLoader(training, batch_size, samples.steps_per_epoch)
@@ -253,11 +255,13 @@ class FabricModel:
             Evaluation(
                 model, test, batch_size, self._fn_test, self._accuracy, device, self._collate, seed, self._fn_test_per_batch
             ),
-            ModelFiles(results, self.model, self._optimizers.state_dicts, sample),
+            ModelFiles(place.results, self.model, self._optimizers.state_dicts, sample),
             device,
         )
 
-    def _keras_parts(self, batch_size: int, step_samples: int, logical_workers: int, seed: int, results: Path) -> tuple:
+    def _keras_parts(
+        self, batch_size: int, step_samples: int, logical_workers: int, seed: int, place: launch.Place, loaders: int
+    ) -> tuple:
         backend = _keras_backend()
         backend.require_repeatable()
         backend.seed_randomness(partition.number_from("datasets", seed))
@@ -273,7 +277,7 @@ class FabricModel:
             samples,
             backend.KerasMicroBatches(computation, trainee, samples, self._accuracy, seed),
             backend.KerasEvaluation(computation, test, batch_size, self._fn_test, self._accuracy, seed, model),
-            backend.KerasFiles(results, self.model, self._optimizer),
+            backend.KerasFiles(place.results, self.model, self._optimizer),
             torch.device("cpu"),
         )
 

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch.utils.data import IterableDataset, TensorDataset, default_collate
 
-from concertina import partition
+from concertina import loading, partition
+from concertina.loading import Ahead
 from concertina.optimizing import LossScale, Precision
 
 
@@ -51,9 +52,20 @@ class StepModel:
 
 
 class Samples:
-    """The training set as (step, logical worker) → batch; the same whoever asks."""
+    """The training set as (step, logical worker) → batch; the same whoever asks. Loads ahead of the step in so many `processes`."""
 
-    def __init__(self, dataset: Any, step_samples: int, logical_workers: int, seed: int, collate: Callable | None):
+    ahead: Ahead | None = None
+
+    def __init__(
+        self,
+        dataset: Any,
+        step_samples: int,
+        logical_workers: int,
+        seed: int,
+        collate: Callable | None,
+        processes: int = 0,
+        patience: float = loading.PATIENCE_SECONDS,
+    ):
         if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
             raise ValueError(
                 f"datasets_function returned a {type(dataset).__name__} for training; accepted is a data set with __len__ and "
@@ -62,7 +74,8 @@ class Samples:
         self.dataset = dataset
         self._lay_out(len(dataset), step_samples, logical_workers, seed)
         self._collate = collate
-        self.plain = type(dataset) is TensorDataset and collate is None
+        if type(dataset) is not TensorDataset or collate is not None:
+            self.ahead = Ahead(self._fresh, processes, patience)
 
     def _lay_out(self, count: int, step_samples: int, logical_workers: int, seed: int) -> None:
         self.count = count
@@ -99,11 +112,32 @@ class Samples:
 
     def batch(self, step: int, logical_worker: int, positions: range, device: torch.device) -> Any:
         """What `load` gives, on the device, with all random numbers as they are for this micro-batch on any worker."""
-        if not self.plain:
-            seed_randomness(partition.number_from("data", self._seed, step, logical_worker))
-        data = self.load(step, positions)
+        data = self.load(step, positions) if self.ahead is None else self.ahead.take((step, logical_worker))
         seed_randomness(partition.number_from("compute", self._seed, step, logical_worker))
         return data if device.type == "cpu" else moved(data, device)
+
+    def expect(self, step: int, block: range, following: range, steps: int) -> None:
+        """This worker is about to compute `block` of `step`, and `following` of the steps after it, before `steps`."""
+        if self.ahead is not None:
+            keys = self._keys(step, block)
+            most = len(keys) + self.ahead.depth
+            while len(keys) < most and step + 1 < steps:
+                step += 1
+                keys += self._keys(step, following)
+            self.ahead.expect(keys[:most])
+
+    def close(self) -> None:
+        if self.ahead is not None:
+            self.ahead.close()
+
+    def _keys(self, step: int, block: range) -> list[tuple[int, int]]:
+        slices = self.slices(step)
+        return [(step, logical_worker) for logical_worker in block if slices[logical_worker]]
+
+    def _fresh(self, step: int, logical_worker: int) -> Any:
+        seed_randomness(partition.number_from("data", self._seed, step, logical_worker))
+        with loading.one_thread():
+            return self.load(step, self.slices(step)[logical_worker])
 
 
 def fetched(dataset: Any, ids: torch.Tensor | range, collate: Callable | None) -> Any:

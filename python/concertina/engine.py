@@ -489,6 +489,8 @@ class Engine:
         self, step: int, slices: list[range], before: list[torch.Tensor]
     ) -> Generator[MicroBatch, None, tuple[list[float], list[float], list[torch.Tensor]]]:
         """This worker's micro-batches: their losses, accuracies, and the buffers logical worker 0 leaves (on other ranks, room)."""
+        following = partition.block(self._logical_workers, *self._membership.following(self._mesh))
+        self._samples.expect(step, self._reduction.block, following, self._steps)
         self._grid.begin(self._bounds)
         losses, accuracies = [], []
         after: list[torch.Tensor] = []

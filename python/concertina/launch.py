@@ -9,6 +9,7 @@ from typing import Any
 
 from concertina.checkpoints import KEPT, Checkpoints
 from concertina.control import Control
+from concertina.loading import PATIENCE_SECONDS
 from concertina.membership import Membership
 from concertina.mesh import Listener
 from concertina.watch import Watch
@@ -50,9 +51,12 @@ class Place:
         host = os.environ.get("CONCERTINA_LISTEN_HOST") or "127.0.0.1"
         self._listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), self._worker)
         self.membership = Membership(self._worker, self._listener, self.send)
+        hang_seconds = _number("CONCERTINA_HANG_SECONDS", 60.0, "a number of seconds, at least 0")
+        # A load that hangs in its process is to hang in the training thread before the watch looks there.
+        self.loading_patience = min(PATIENCE_SECONDS, hang_seconds / 2 or PATIENCE_SECONDS)
         self.watch = Watch(
             None if control is None else self.send,
-            _number("CONCERTINA_HANG_SECONDS", 60.0, "a number of seconds, at least 0"),
+            hang_seconds,
             _number("CONCERTINA_LONG_WORK_SECONDS", 3600.0, "a number of seconds, at least 0"),
         )
 

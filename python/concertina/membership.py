@@ -83,6 +83,13 @@ class Membership:
         pending = self._pending
         return pending.generation if pending is not None and pending.committed else 0
 
+    def following(self, mesh: Mesh) -> tuple[int, int]:
+        """Size and this worker's rank in the generation that will compute the next steps, as far as is known now."""
+        pending = self._pending
+        if pending is None or not pending.committed or pending.mesh is None:
+            return mesh.size, mesh.rank
+        return pending.mesh.size, pending.mesh.rank
+
     def await_formed(self) -> Pending:
         """Wait until a generation stands that this worker may enter without a switch, or one that goes on without it.
 

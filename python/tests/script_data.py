@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import threading
 
 import numpy
 import torch
@@ -12,11 +13,13 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import concertina.engine
+import concertina.loading
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
 from script_common import WORKER, die_where_told, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
+concertina.loading.WORTH_SECONDS = 0.0
 RESULTS = os.environ["RESULT_DIR"]
 OWN = os.getpid()
 EPOCHS = 3
@@ -38,7 +41,7 @@ class Drawn(Dataset):
         return len(self.x)
 
     def __getitem__(self, number):
-        note("loads", self.use, number, WORKER, os.getpid() == OWN)
+        note("loads", self.use, number, WORKER, os.getpid() == OWN, os.getpid())
         meet(self.use, number)
         drawn = torch.rand(16) + random.random() + float(numpy.random.rand())
         return self.x[number] + 0.1 * drawn, self.y[number]
@@ -47,6 +50,15 @@ class Drawn(Dataset):
 def meet(use, number):
     """What a test has planned for this sample."""
     if use == "test" and f"{WORKER}:{number}" == os.environ.get("TEST_DIE_IN_TEST"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    case, _, wanted = os.environ.get("TEST_CASE", "").partition(" ")
+    if use != "train" or not case or number != int(wanted):
+        return
+    if case == "raise":
+        raise ZeroDivisionError(f"sample {number} is wrong")
+    if case == "hang" or (case == "stuck" and os.getpid() != OWN):
+        threading.Event().wait()
+    if case == "die" and os.getpid() != OWN:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -108,4 +120,4 @@ FabricModel(
     driver_logger=Log(),
     fn_step_train=step,
     **options,
-).train(EPOCHS, 8, 4)
+).train(EPOCHS, 8, 4, num_dataloader_threads=int(os.environ.get("TEST_THREADS", "0")))

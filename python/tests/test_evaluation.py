@@ -23,8 +23,8 @@ def figures(job):
 def loaded_tests(job):
     """How often each sample of the test set was loaded, and by which workers."""
     loads = [json.loads(line) for line in (job.folder / "loads.jsonl").read_text().splitlines()]
-    times = Counter(number for use, number, _, _ in loads if use == "test")
-    return times, {worker for use, _, worker, _ in loads if use == "test"}
+    times = Counter(number for use, number, *_ in loads if use == "test")
+    return times, {worker for use, _, worker, *_ in loads if use == "test"}
 
 
 @pytest.fixture(scope="module")
