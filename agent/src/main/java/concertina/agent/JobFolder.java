@@ -124,12 +124,27 @@ final class JobFolder {
                     Files.createDirectories(submittedCode());
                 }
             }
+            if (spec.trial() != null) {
+                configure(
+                        workingFolder(spec).resolve("config.json"), spec.trial().configuration());
+            }
             if (fetchCheckpoints) {
                 patiently(() -> fetchCheckpoints(fetched));
             }
         } finally {
             lock.unlock();
         }
+    }
+
+    /** Lays a trial's values where its script looks for them, over whatever the upload had there. */
+    private static void configure(Path file, String text) throws IOException {
+        if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
+                && Files.readString(file).equals(text)) {
+            return;
+        }
+        Path whole = file.resolveSibling("." + file.getFileName() + ".new");
+        Files.writeString(whole, text);
+        Files.move(whole, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
     private interface Fetch {

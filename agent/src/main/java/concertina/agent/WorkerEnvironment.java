@@ -127,6 +127,10 @@ final class WorkerEnvironment {
         environment.put("MKL_NUM_THREADS", threads);
         environment.put("DLI_LOGGER_LEVEL", "INFO");
         EMPTY_UNLESS_GIVEN.forEach(name -> environment.put(name, ""));
+        JobSpec.Trial trial = spec.trial();
+        if (trial != null) {
+            environment.put("SUBID", Long.toString(trial.number()));
+        }
         environment.put("APP_ID", job);
         environment.put("TRAINING_ID", job);
         environment.put("WMLA_NWORKER", Integer.toString(spec.workers()));

@@ -104,6 +104,14 @@ class WorkerEnvironmentTest {
     }
 
     @Test
+    void onlyATrialHasANumber() {
+        JobSpec job = spec(Framework.PYTORCH, false, "", Map.of());
+        assertThat(environment(job, Map.of(), "node1/0")).doesNotContainKey("SUBID");
+        assertThat(environment(job.asTrial(new JobSpec.Trial("s", 12, "{}", null)), Map.of(), "node1/0"))
+                .containsEntry("SUBID", "12");
+    }
+
+    @Test
     void aWorkerThatWantsNoGpuSeesNone() {
         assertThat(environment(spec(Framework.PYTORCH, false, "", Map.of()), Map.of(), "node1/0"))
                 .containsEntry("CUDA_VISIBLE_DEVICES", "");

@@ -73,6 +73,13 @@ public final class FakeFiles implements JobFiles {
     }
 
     @Override
+    public void shareCode(JobId from, JobId to, UserName user) throws IOException {
+        Upload upload = code(from, user).orElseThrow();
+        Files.createDirectories(folder(to, user));
+        Files.copy(upload.path(), folder(to, user).resolve("upload." + upload.fileName()));
+    }
+
+    @Override
     public Optional<Upload> code(JobId job, UserName user) {
         try (Stream<Path> files = Files.list(folder(job, user))) {
             return files.filter(file -> file.getFileName().toString().startsWith("upload."))

@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.UnaryOperator;
 
 /** Keeps jobs in memory; a test moves them through their states by hand. */
@@ -114,6 +115,9 @@ public final class FakeJobs implements Jobs {
     public synchronized void delete(JobId id, UserName by) {
         views.remove(id);
     }
+
+    @Override
+    public void whenEnded(Consumer<JobId> listener) {}
 
     @Override
     public ClusterStatus cluster() {

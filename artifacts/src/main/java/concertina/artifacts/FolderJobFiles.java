@@ -14,6 +14,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -109,6 +110,27 @@ public final class FolderJobFiles implements JobFiles {
                     FolderTree.deleteIfEmpty(folder);
                 }
             }
+        }
+    }
+
+    @Override
+    public void shareCode(JobId from, JobId to, UserName user) throws IOException {
+        Upload upload = code(from, user)
+                .orElseThrow(() -> new ConcertinaException(ErrorCode.NOT_FOUND, "job " + from + " has no code"));
+        Path uploads = uploads(to, user);
+        folders(uploads);
+        Path kept = uploads.resolve(upload.fileName());
+        if (exists(kept)) {
+            return;
+        }
+        try {
+            Files.createLink(kept, upload.path());
+        } catch (FileAlreadyExistsException e) {
+            // Somebody else was faster with the same bytes.
+        } catch (UnsupportedOperationException | FileSystemException e) {
+            Path copied = temporary();
+            Files.copy(upload.path(), copied);
+            Files.move(copied, kept, StandardCopyOption.ATOMIC_MOVE);
         }
     }
 

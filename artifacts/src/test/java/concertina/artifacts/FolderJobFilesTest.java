@@ -66,6 +66,26 @@ class FolderJobFilesTest {
     }
 
     @Test
+    void jobsMayShareOneUploadAndEachOutlivesTheOthers() throws IOException {
+        byte[] archive = Archives.gzip(Archives.tar(Archives.file("digits/train.py", "print(1)")));
+        JobId trial = new JobId("concertina-8");
+        files.storeCode(JOB, ANNA, "digits.modelDir.tar", upload(archive));
+
+        files.shareCode(JOB, trial, ANNA);
+        files.shareCode(JOB, trial, ANNA);
+
+        JobFiles.Upload shared = files.code(trial, ANNA).orElseThrow();
+        assertThat(Files.isSameFile(
+                        shared.path(), files.code(JOB, ANNA).orElseThrow().path()))
+                .isTrue();
+        files.delete(JOB, ANNA);
+        assertThat(files.code(trial, ANNA).orElseThrow().path()).hasBinaryContent(archive);
+        assertThatExceptionOfType(ConcertinaException.class)
+                .isThrownBy(() -> files.shareCode(JOB, new JobId("concertina-9"), ANNA))
+                .satisfies(refused -> assertThat(refused.code()).isEqualTo(ErrorCode.NOT_FOUND));
+    }
+
+    @Test
     void aSingleFileKeepsItsNameForAgentsToo() throws IOException {
         String name = "é".repeat(90) + " (1).py";
 

@@ -59,10 +59,14 @@ class LayeringTest {
                     "train",
                     Set.of("model", "schedule"),
                     "a job's life is decided without HTTP, SQL or files; those come in through the interfaces it owns"),
+            new Arrow(
+                    "trials",
+                    Set.of("model", "search", "train"),
+                    "a search leads jobs as any user does, through what train offers; neither train nor search knows of it"),
             new Arrow("identity", Set.of("model"), "who somebody is does not depend on what they run"),
             new Arrow(
                     "store",
-                    Set.of("model", "wire", "train", "identity"),
+                    Set.of("model", "wire", "search", "train", "trials", "identity"),
                     "it implements what its users own and is asked by nobody by name"),
             new Arrow(
                     "artifacts",
@@ -70,7 +74,7 @@ class LayeringTest {
                     "it implements what its users own; it moves files and knows no HTTP, SQL or plan"),
             new Arrow(
                     "api",
-                    Set.of("model", "wire", "train", "identity"),
+                    Set.of("model", "wire", "search", "train", "trials", "identity"),
                     "HTTP is a translation; storage and processes are reached only through the modules that decide"),
             new Arrow(
                     "agent",
@@ -78,7 +82,7 @@ class LayeringTest {
                     "an agent obeys leases and decides nothing; it talks to the server in wire form alone"),
             new Arrow(
                     "server",
-                    Set.of("model", "wire", "schedule", "train", "store", "artifacts", "identity", "api"),
+                    Set.of("model", "wire", "schedule", "train", "trials", "store", "artifacts", "identity", "api"),
                     "the composition root wires the server; an agent is a process of its own"));
 
     static Stream<Arguments> arrows() {

@@ -2,6 +2,7 @@ package concertina.model;
 
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a user asked for, parsed and checked, never changed after submission.
@@ -23,6 +24,7 @@ import java.util.Map;
  * @param condaEnvironment name of the Python environment asked for; empty for the agent's own
  * @param consumer path of the consumer that pays; empty for the default
  * @param pendingTimeoutSeconds the job ends in ERROR when it waited longer for its first slot; 0 waits for ever
+ * @param trial which trial of which search the job is; null for a job of its own
  */
 public record JobSpec(
         Framework framework,
@@ -40,10 +42,84 @@ public record JobSpec(
         String dataPath,
         String condaEnvironment,
         String consumer,
-        int pendingTimeoutSeconds) {
+        int pendingTimeoutSeconds,
+        @Nullable Trial trial) {
+    /**
+     * What makes a job a trial of a search.
+     *
+     * @param search name of the search
+     * @param number counts from 0 within the search
+     * @param configuration text of {@code config.json}, which the script finds in its current directory
+     * @param code under which id the search keeps its code, the same bytes for all its trials; null when it uploaded none
+     */
+    public record Trial(
+            String search,
+            long number,
+            String configuration,
+            @Nullable JobId code) {}
+
+    /** A job that is no trial. */
+    public JobSpec(
+            Framework framework,
+            String applicationName,
+            String arguments,
+            String modelMain,
+            String modelDirectory,
+            List<String> userCommand,
+            List<String> scriptArguments,
+            int workers,
+            int slotsPerWorker,
+            boolean gpu,
+            int priority,
+            Map<String, String> environment,
+            String dataPath,
+            String condaEnvironment,
+            String consumer,
+            int pendingTimeoutSeconds) {
+        this(
+                framework,
+                applicationName,
+                arguments,
+                modelMain,
+                modelDirectory,
+                userCommand,
+                scriptArguments,
+                workers,
+                slotsPerWorker,
+                gpu,
+                priority,
+                environment,
+                dataPath,
+                condaEnvironment,
+                consumer,
+                pendingTimeoutSeconds,
+                null);
+    }
+
     public JobSpec {
         userCommand = List.copyOf(userCommand);
         scriptArguments = List.copyOf(scriptArguments);
         environment = Map.copyOf(environment);
+    }
+    /** The same job as a trial. */
+    public JobSpec asTrial(Trial of) {
+        return new JobSpec(
+                framework,
+                applicationName,
+                arguments,
+                modelMain,
+                modelDirectory,
+                userCommand,
+                scriptArguments,
+                workers,
+                slotsPerWorker,
+                gpu,
+                priority,
+                environment,
+                dataPath,
+                condaEnvironment,
+                consumer,
+                pendingTimeoutSeconds,
+                of);
     }
 }

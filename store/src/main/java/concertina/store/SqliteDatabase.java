@@ -5,6 +5,7 @@ import concertina.identity.UserStore;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.train.Journal;
+import concertina.trials.SearchJournal;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -51,6 +52,7 @@ public final class SqliteDatabase implements AutoCloseable {
     private final ReentrantLock reading = new ReentrantLock();
 
     private final Journal journal = new SqliteJournal(this);
+    private final SearchJournal searchJournal = new SqliteSearchJournal(this);
     private final UserStore users = new SqliteUserStore(this);
     private final RevokedTokens revokedTokens = new SqliteRevokedTokens(this);
 
@@ -89,6 +91,10 @@ public final class SqliteDatabase implements AutoCloseable {
 
     public Journal journal() {
         return journal;
+    }
+
+    public SearchJournal searchJournal() {
+        return searchJournal;
     }
 
     public UserStore users() {

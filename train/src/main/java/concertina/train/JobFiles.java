@@ -22,6 +22,12 @@ public interface JobFiles {
      */
     StoredCode storeCode(JobId job, UserName user, String fileName, Path upload) throws IOException;
 
+    /**
+     * Gives another job of the user the same upload, without a copy of its bytes where the file system allows. Throws NOT_FOUND when
+     * the first has none; no effect when the second has it already.
+     */
+    void shareCode(JobId from, JobId to, UserName user) throws IOException;
+
     /** The upload as it came, for agents. */
     Optional<Upload> code(JobId job, UserName user);
 

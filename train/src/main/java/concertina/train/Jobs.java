@@ -5,6 +5,7 @@ import concertina.model.JobSpec;
 import concertina.model.UserName;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 
 /** What the HTTP layer may ask about jobs. Thread-safe; every change is durable when the call returns. */
 public interface Jobs {
@@ -41,6 +42,12 @@ public interface Jobs {
 
     /** Stops the job if needed and forgets it; its files may be removed when this returns. Throws UNKNOWN_TASK. */
     void delete(JobId id, UserName by);
+
+    /**
+     * Has somebody told of every job that ends from now on. The call comes while jobs are locked: it must return at once, and ask
+     * or change nothing about jobs itself.
+     */
+    void whenEnded(Consumer<JobId> listener);
 
     /** Agents and slots as they are now. */
     ClusterStatus cluster();

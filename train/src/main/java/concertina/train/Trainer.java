@@ -36,6 +36,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -95,6 +96,7 @@ public final class Trainer implements Jobs, Agents {
     /** Agents that held workers when the server started and have not joined since; nothing is planned until they are back or lost. */
     private final Set<AgentId> awaited = new HashSet<>();
 
+    private final List<Consumer<JobId>> listeners = new ArrayList<>();
     private boolean planWanted;
     private boolean planScheduled;
     private boolean gangNeedsPorts;
@@ -305,6 +307,16 @@ public final class Trainer implements Jobs, Agents {
             throw new ConcertinaException(ErrorCode.UNKNOWN_TASK, "job '" + id + "' is not known");
         }
         return job;
+    }
+
+    @Override
+    public void whenEnded(Consumer<JobId> listener) {
+        lock.lock();
+        try {
+            listeners.add(listener);
+        } finally {
+            lock.unlock();
+        }
     }
 
     @Override
@@ -608,6 +620,7 @@ public final class Trainer implements Jobs, Agents {
             case JobEvent.Ended ended -> {
                 LOG.info("job {} ended as {}: {}", job.life.id, ended.state(), ended.reason());
                 unfinished.remove(job.life.id);
+                listeners.forEach(listener -> listener.accept(job.life.id));
                 planWanted = true;
             }
             case JobEvent.WorkerEnded ignored -> planWanted = true;

@@ -63,6 +63,21 @@ class TrainerTest {
     }
 
     @Test
+    void whoeverListensIsToldOfEveryEnd() {
+        FakeCluster cluster = new FakeCluster();
+        List<JobId> ended = new ArrayList<>();
+        cluster.trainer.whenEnded(ended::add);
+        JobId stopped = cluster.submit(spec(Framework.PYTORCH, 1));
+        JobId deleted = cluster.submit(spec(Framework.PYTORCH, 1));
+        cluster.submit(spec(Framework.PYTORCH, 1));
+
+        cluster.trainer.stop(stopped, ADA);
+        cluster.trainer.delete(deleted, ADA);
+
+        assertThat(ended).containsExactly(stopped, deleted);
+    }
+
+    @Test
     void whatIsNotKnownCannotBeStoppedOrDeleted() {
         FakeCluster cluster = new FakeCluster();
         JobId unknown = new JobId("concertina-99");

@@ -46,6 +46,18 @@ class JsonTest {
         String text = json.writerFor(AgentCommand.class).writeValueAsString(start);
         assertThat(text).contains("\"kind\":\"Start\"").contains("\"concertina-12.3\"");
         assertThat(json.readValue(text, AgentCommand.class)).isEqualTo(start);
+        JobSpec trial = spec.asTrial(new JobSpec.Trial("s", 3, "{\"x\":1}", new JobId("concertina-2")));
+        assertThat(json.readValue(json.writeValueAsString(trial), JobSpec.class))
+                .isEqualTo(trial);
+    }
+
+    @Test
+    void aSpecificationWrittenBeforeThereWereTrialsIsOfAJobThatIsNone() {
+        String text = """
+                {"framework":"PYTORCH","applicationName":"a","arguments":"","modelMain":"m.py","modelDirectory":"",
+                "userCommand":[],"scriptArguments":[],"workers":1,"slotsPerWorker":1,"gpu":false,"priority":5000,
+                "environment":{},"dataPath":"","condaEnvironment":"","consumer":"","pendingTimeoutSeconds":0}""";
+        assertThat(json.readValue(text, JobSpec.class).trial()).isNull();
     }
 
     @Test

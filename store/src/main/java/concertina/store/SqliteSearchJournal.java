@@ -1,0 +1,80 @@
+package concertina.store;
+
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.search.Parameter;
+import concertina.search.Value;
+import concertina.trials.SearchEvent;
+import concertina.trials.SearchJournal;
+import concertina.trials.TrialResult;
+import concertina.wire.Json;
+import java.time.DateTimeException;
+import java.time.Instant;
+import java.util.List;
+import java.util.function.Consumer;
+import org.jdbi.v3.core.statement.PreparedBatch;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.ObjectReader;
+import tools.jackson.databind.ObjectWriter;
+import tools.jackson.databind.json.JsonMapper;
+
+/** The journal of searches in table search_event, events as JSON. Thread-safe. */
+final class SqliteSearchJournal implements SearchJournal {
+    private final SqliteDatabase database;
+    private final ObjectWriter writer;
+    private final ObjectReader reader;
+
+    SqliteSearchJournal(SqliteDatabase database) {
+        this.database = database;
+        JsonMapper json = Json.mapper(SearchEvent.class, Parameter.class, Value.class, TrialResult.class);
+        this.writer = json.writerFor(SearchEvent.class);
+        this.reader = json.readerFor(SearchEvent.class);
+    }
+
+    @Override
+    public void append(List<Entry> entries) {
+        if (entries.isEmpty()) {
+            return;
+        }
+        List<String> events = entries.stream()
+                .map(entry -> writer.writeValueAsString(entry.event()))
+                .toList();
+        database.write(handle -> {
+            try (PreparedBatch batch =
+                    handle.prepareBatch("insert into search_event (search, at, event) values (?, ?, ?)")) {
+                for (int i = 0; i < entries.size(); i++) {
+                    Entry entry = entries.get(i);
+                    batch.add(entry.search(), entry.at().toString(), events.get(i));
+                }
+                return batch.execute().length;
+            }
+        });
+    }
+
+    @Override
+    public void replay(Consumer<Entry> reader) {
+        database.read(handle -> {
+            handle.createQuery("select entry, search, at, event from search_event order by entry")
+                    .map((row, context) -> entry(
+                            row.getLong("entry"), row.getString("search"), row.getString("at"), row.getString("event")))
+                    .forEach(reader);
+            return true;
+        });
+    }
+
+    @Override
+    public void forget(String search) {
+        database.write(handle -> handle.execute("delete from search_event where search = ?", search));
+    }
+
+    private Entry entry(long number, String search, String at, String event) {
+        try {
+            return new Entry(search, Instant.parse(at), reader.readValue(event));
+        } catch (JacksonException | DateTimeException | IllegalArgumentException e) {
+            throw new ConcertinaException(
+                    ErrorCode.INTERNAL,
+                    "entry " + number + " of search '" + search + "' cannot be read by this program",
+                    e);
+        }
+    }
+}

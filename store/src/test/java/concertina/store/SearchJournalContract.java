@@ -1,0 +1,136 @@
+package concertina.store;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import concertina.model.Framework;
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.model.UserName;
+import concertina.search.Parameter;
+import concertina.search.Point;
+import concertina.search.Value;
+import concertina.trials.Aggregate;
+import concertina.trials.GivenPoint;
+import concertina.trials.MetricSummary;
+import concertina.trials.Objective;
+import concertina.trials.SearchEvent;
+import concertina.trials.SearchJournal;
+import concertina.trials.SearchSpec;
+import concertina.trials.TrialResult;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+/** What every journal of searches promises; an implementation's test extends this. */
+public abstract class SearchJournalContract {
+    private static final Instant NOON = Instant.parse("2030-01-01T12:00:00.123456789Z");
+    private static final UserName ADA = new UserName("ada");
+
+    /** The journal under test, empty at first, the same one until it is reopened. */
+    protected abstract SearchJournal searchJournal();
+
+    /** Closes the journal and opens it again, as a restart of the server does. */
+    protected abstract SearchJournal searchJournalReopened();
+
+    private static List<SearchEvent> events() {
+        Map<String, Value> values = new LinkedHashMap<>();
+        values.put("rate", new Value.Real(1e-4));
+        values.put("layers", new Value.Whole(3));
+        values.put("optimizer", new Value.Word("adam"));
+        Point point = new Point(values);
+        JobSpec.Trial trial = new JobSpec.Trial("s", 4, "{\"rate\":0.1}\n", new JobId("c-1"));
+        JobSpec job = new JobSpec(
+                        Framework.PYTORCH,
+                        "search",
+                        "--exec-start PyTorch",
+                        "main.py",
+                        "",
+                        List.of(),
+                        List.of("--epochs", "3"),
+                        1,
+                        1,
+                        false,
+                        5000,
+                        Map.of("A", "b"),
+                        "",
+                        "",
+                        "",
+                        0)
+                .asTrial(trial);
+        SearchSpec spec = new SearchSpec(
+                "TPE",
+                Map.of("RandomSeed", "2"),
+                List.of(
+                        new Parameter.Real("rate", 1e-5, 1, Parameter.Scale.LOG),
+                        new Parameter.Whole("layers", 1, 9),
+                        new Parameter.Choice("optimizer", List.of(new Value.Word("adam"), new Value.Word("sgd"))),
+                        new Parameter.Real(
+                                "momentum",
+                                0,
+                                1,
+                                Parameter.Scale.LINEAR,
+                                0.1,
+                                new Parameter.Condition("optimizer", Set.of(new Value.Word("sgd"))))),
+                List.of(new GivenPoint(7, point)),
+                "epochs",
+                List.of(new Objective("loss", false), new Objective("accuracy", true)),
+                Map.of("time", Aggregate.LATEST),
+                100,
+                4,
+                60,
+                42,
+                job,
+                new JobId("c-1"),
+                "{\"hpoName\":\"s\"}");
+        return List.of(
+                new SearchEvent.Created(ADA, spec),
+                new SearchEvent.PointEnqueued(point),
+                new SearchEvent.TrialAsked(0, point, 27.0, 3L, new JobId("c-2"), true, "why"),
+                new SearchEvent.TrialAsked(1, point, null, null, new JobId("c-3"), false, ""),
+                new SearchEvent.TrialRetried(0, new JobId("c-4")),
+                new SearchEvent.TrialEnded(
+                        0, new TrialResult.Measured(List.of(new MetricSummary("loss", 0.1, 2, 0.3))), NOON),
+                new SearchEvent.TrialEnded(1, new TrialResult.Failed("exit code 1"), null),
+                new SearchEvent.TrialEnded(1, new TrialResult.Killed("by ada"), NOON),
+                new SearchEvent.Closing(true, false, "time was over"),
+                new SearchEvent.Stopped(ADA),
+                new SearchEvent.Restarted(ADA),
+                new SearchEvent.Ended(false, "all were tried"));
+    }
+
+    private static List<SearchJournal.Entry> all(SearchJournal journal) {
+        List<SearchJournal.Entry> entries = new ArrayList<>();
+        journal.replay(entries::add);
+        return entries;
+    }
+
+    @Test
+    void everyKindOfSearchEventComesBackAsItWasInTheOrderOfEntry() {
+        assertThat(events().stream().map(Object::getClass).collect(Collectors.toSet()))
+                .isEqualTo(Set.of(SearchEvent.class.getPermittedSubclasses()));
+        List<SearchJournal.Entry> entries = new ArrayList<>();
+        for (SearchEvent event : events()) {
+            entries.add(new SearchJournal.Entry("s", NOON.minusSeconds(entries.size()), event));
+        }
+        searchJournal().append(entries.subList(0, 3));
+        searchJournal().append(entries.subList(3, entries.size()));
+
+        assertThat(all(searchJournalReopened())).isEqualTo(entries);
+    }
+
+    @Test
+    void aForgottenSearchIsGoneAndOthersStay() {
+        SearchJournal.Entry kept = new SearchJournal.Entry("kept", NOON, new SearchEvent.Stopped(ADA));
+        searchJournal().append(List.of(new SearchJournal.Entry("gone", NOON, new SearchEvent.Stopped(ADA)), kept));
+
+        searchJournal().forget("gone");
+        searchJournal().forget("never was");
+
+        assertThat(all(searchJournalReopened())).containsExactly(kept);
+    }
+}

@@ -1,0 +1,13 @@
+package concertina.trials;
+
+import concertina.search.Sampler;
+
+/** Where the algorithm of a search comes from. Thread-safe. */
+public interface Samplers {
+    /**
+     * A sampler that has been told nothing yet; the same for the same specification in every process.
+     *
+     * @throws concertina.model.ConcertinaException INVALID_ARGUMENT naming an algorithm or a setting that is not known
+     */
+    Sampler create(SearchSpec spec);
+}

@@ -1,0 +1,54 @@
+package concertina.trials;
+
+import concertina.model.JobId;
+import concertina.model.UserName;
+import concertina.search.Point;
+import java.time.Instant;
+import org.jspecify.annotations.Nullable;
+
+/** Something that happened to a search and must survive a restart of the server. Trials are named by their numbers. */
+public sealed interface SearchEvent {
+    /** The search was accepted. */
+    record Created(UserName creator, SearchSpec spec) implements SearchEvent {}
+
+    /** A user put a point in line, to be tried before what the algorithm proposes. */
+    record PointEnqueued(Point point) implements SearchEvent {}
+
+    /**
+     * A trial got its number, its point and the id of its job; recorded before the job is submitted, so that a job is never
+     * submitted twice and a point never forgotten.
+     *
+     * @param resource how much of the resource it is given; null where the algorithm has none
+     * @param parent number of the trial it goes on from; null for a fresh start
+     * @param enqueued whether the point came from the head of the line
+     * @param reason why this point, as a sentence
+     */
+    record TrialAsked(
+            long number,
+            Point point,
+            @Nullable Double resource,
+            @Nullable Long parent,
+            JobId job,
+            boolean enqueued,
+            String reason)
+            implements SearchEvent {}
+
+    /** A trial that was under way when the search was stopped runs again; under the same id if its job can go on. */
+    record TrialRetried(long number, JobId job) implements SearchEvent {}
+
+    /** A trial's outcome. */
+    record TrialEnded(
+            long number, TrialResult result, @Nullable Instant startedAt) implements SearchEvent {}
+
+    /** No further trial is asked for; the search ends with the last that runs. */
+    record Closing(boolean stopTrials, boolean failed, String reason) implements SearchEvent {}
+
+    /** A user stopped the search; jobs of its trials are being stopped. */
+    record Stopped(UserName by) implements SearchEvent {}
+
+    /** A stopped or failed search goes on. */
+    record Restarted(UserName by) implements SearchEvent {}
+
+    /** The search has come to its end by itself. */
+    record Ended(boolean failed, String reason) implements SearchEvent {}
+}

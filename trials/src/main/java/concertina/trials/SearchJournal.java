@@ -1,0 +1,20 @@
+package concertina.trials;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.function.Consumer;
+
+/** Where events of searches are kept, in the order in which they happened. One writer; durable when a call returns. */
+public interface SearchJournal {
+    /** Stores all entries in one transaction. */
+    void append(List<Entry> entries);
+
+    /** Hands over every stored entry, oldest first. */
+    void replay(Consumer<Entry> reader);
+
+    /** Removes all entries of a search; no effect when there are none. */
+    void forget(String search);
+
+    /** Something that happened to a search. */
+    record Entry(String search, Instant at, SearchEvent event) {}
+}

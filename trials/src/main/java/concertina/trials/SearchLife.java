@@ -1,0 +1,182 @@
+package concertina.trials;
+
+import concertina.model.JobId;
+import concertina.model.UserName;
+import concertina.search.Point;
+import concertina.search.Sampler;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The durable state of one search: what its events add up to. {@link #apply} is the only way it changes, whether an event has just
+ * been stored or is being replayed. Not thread-safe; guarded by the lock of its run. Never does I/O, never reads a clock.
+ */
+final class SearchLife {
+    /** What the sampler was told, in this order: each trial once when it was asked for and once when it ended. */
+    private record Told(TrialLife trial, boolean ended) {}
+
+    final String name;
+    final UserName creator;
+    final SearchSpec spec;
+    final Instant createdAt;
+    final Deque<Point> line = new ArrayDeque<>();
+    private final Map<Long, TrialLife> trials = new LinkedHashMap<>();
+    private final Map<Long, TrialLife> open = new LinkedHashMap<>();
+    private final Map<JobId, TrialLife> jobs = new HashMap<>();
+    private final List<Told> told = new ArrayList<>();
+
+    SearchEvent.@Nullable Closing closing;
+
+    SearchEvent.@Nullable Ended ended;
+
+    @Nullable
+    UserName stoppedBy;
+
+    @Nullable
+    TrialLife best;
+
+    int failed;
+
+    /** When it began or was last restarted. */
+    Instant runningSince;
+
+    /** How long it ran before it was last stopped, and altogether once it has ended. */
+    Duration ran = Duration.ZERO;
+
+    SearchLife(String name, SearchEvent.Created created, Instant at) {
+        this.name = name;
+        creator = created.creator();
+        spec = created.spec();
+        createdAt = at;
+        runningSince = at;
+    }
+
+    void apply(SearchEvent event, Instant at) {
+        switch (event) {
+            case SearchEvent.Created ignored -> throw new IllegalStateException(name + " was created twice");
+            case SearchEvent.PointEnqueued enqueued -> line.add(enqueued.point());
+            case SearchEvent.TrialAsked asked -> {
+                TrialLife trial = new TrialLife(asked);
+                trials.put(trial.number, trial);
+                open.put(trial.number, trial);
+                jobs.put(trial.job, trial);
+                told.add(new Told(trial, false));
+                if (asked.enqueued()) {
+                    line.poll();
+                }
+            }
+            case SearchEvent.TrialRetried retried -> {
+                TrialLife trial = trial(retried.number());
+                jobs.remove(trial.job);
+                trial.job = retried.job();
+                jobs.put(trial.job, trial);
+                trial.stopped = false;
+                trial.retriedAt = at;
+            }
+            case SearchEvent.TrialEnded end -> {
+                TrialLife trial = trial(end.number());
+                trial.result = end.result();
+                trial.startedAt = end.startedAt();
+                trial.endedAt = at;
+                open.remove(trial.number);
+                jobs.remove(trial.job);
+                told.add(new Told(trial, true));
+                if (!trial.measured()) {
+                    failed++;
+                } else if (best == null || loss(trial) < loss(best)) {
+                    best = trial;
+                }
+            }
+            case SearchEvent.Closing close -> closing = close;
+            case SearchEvent.Stopped stopped -> {
+                stoppedBy = stopped.by();
+                open.values().forEach(trial -> trial.stopped = true);
+                ran = ran.plus(Duration.between(runningSince, at));
+            }
+            case SearchEvent.Restarted ignored -> {
+                stoppedBy = null;
+                closing = null;
+                ended = null;
+                runningSince = at;
+            }
+            case SearchEvent.Ended end -> {
+                ended = end;
+                ran = ran.plus(Duration.between(runningSince, at));
+            }
+        }
+    }
+
+    private double loss(TrialLife trial) {
+        return trial.over(List.of(spec.objective())).state()
+                        instanceof concertina.search.Trial.State.Complete(double[] losses, double[] violations)
+                ? losses[0]
+                : Double.POSITIVE_INFINITY;
+    }
+
+    TrialLife trial(long number) {
+        TrialLife trial = trials.get(number);
+        if (trial == null) {
+            throw new IllegalStateException(name + " has no trial " + number);
+        }
+        return trial;
+    }
+
+    /** The trial under way whose job this is. */
+    Optional<TrialLife> of(JobId job) {
+        return Optional.ofNullable(jobs.get(job));
+    }
+
+    /** In order of their numbers. */
+    List<TrialLife> trials() {
+        return List.copyOf(trials.values());
+    }
+
+    /** Trials without an outcome, in order of their numbers. */
+    List<TrialLife> open() {
+        return List.copyOf(open.values());
+    }
+
+    int openCount() {
+        return open.size();
+    }
+
+    int count() {
+        return trials.size();
+    }
+
+    /** Whether it was neither stopped nor has come to its end. */
+    boolean active() {
+        return ended == null && stoppedBy == null;
+    }
+
+    Duration ran(Instant now) {
+        return active() ? ran.plus(Duration.between(runningSince, now)) : ran;
+    }
+
+    /** When its time is over; empty without a limit. */
+    Optional<Instant> deadline() {
+        return spec.maxMinutes() < 0
+                ? Optional.empty()
+                : Optional.of(
+                        runningSince.plus(Duration.ofMinutes(spec.maxMinutes())).minus(ran));
+    }
+
+    /** Tells a new sampler everything that was told so far, in the same order. */
+    void retell(Sampler sampler) {
+        for (Told each : told) {
+            sampler.tell(
+                    each.ended()
+                            ? each.trial().over(spec.objectives())
+                            : each.trial().running());
+        }
+    }
+}

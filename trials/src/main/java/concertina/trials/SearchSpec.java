@@ -1,0 +1,62 @@
+package concertina.trials;
+
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.search.Parameter;
+import concertina.search.Space;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a user wants searched, checked, never changed afterwards.
+ *
+ * @param algorithm name of a built-in algorithm as {@link Samplers} lists it, or of a plug-in
+ * @param settings the algorithm's parameters as they were posted
+ * @param parameters the space; for a list of given points every value that occurs in one
+ * @param given the points to try, in this order; empty when the algorithm proposes them
+ * @param resource name under which a trial finds how much of the resource it was given; empty when the algorithm has none
+ * @param objectives at least one; the first decides which trial is best
+ * @param reported further metrics to keep, and which value of each stands for the trial
+ * @param maxTrials so many trials at most; -1 for no limit
+ * @param parallel so many trials at a time at most
+ * @param maxMinutes the search ends after so many minutes; -1 for no limit
+ * @param seed where the algorithm's random numbers begin
+ * @param job what every trial runs
+ * @param code id under which the uploaded code is kept; null when none was uploaded
+ * @param request the posted request as JSON, without its command line
+ */
+public record SearchSpec(
+        String algorithm,
+        Map<String, String> settings,
+        List<Parameter> parameters,
+        List<GivenPoint> given,
+        String resource,
+        List<Objective> objectives,
+        Map<String, Aggregate> reported,
+        long maxTrials,
+        int parallel,
+        long maxMinutes,
+        long seed,
+        JobSpec job,
+        @Nullable JobId code,
+        String request) {
+    public SearchSpec {
+        settings = Collections.unmodifiableMap(new LinkedHashMap<>(settings));
+        parameters = List.copyOf(parameters);
+        given = List.copyOf(given);
+        objectives = List.copyOf(objectives);
+        reported = Collections.unmodifiableMap(new LinkedHashMap<>(reported));
+    }
+
+    public Space space() {
+        return new Space(parameters);
+    }
+
+    /** The objective that decides which trial is best. */
+    public Objective objective() {
+        return objectives.getFirst();
+    }
+}

@@ -1,0 +1,242 @@
+package concertina.trials;
+
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.JobId;
+import concertina.model.UserName;
+import concertina.search.Point;
+import concertina.train.JobFiles;
+import concertina.train.Jobs;
+import java.io.IOException;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.time.temporal.ChronoUnit;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Leads all searches: replays the journal, lets each search that had not ended go on by itself, and hands jobs that end to the search
+ * whose trial they are. Thread-safe; one lock guards the list of searches, each search guards itself.
+ */
+public final class Searcher implements Searches, AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Searcher.class);
+
+    /**
+     * What every search works with.
+     *
+     * @param followed which search each job under way is a trial of
+     * @param waiting searches that cannot go on before a job of their user ends
+     */
+    record Parts(
+            SearchJournal journal,
+            Jobs jobs,
+            JobFiles files,
+            Samplers samplers,
+            InstantSource clock,
+            Map<JobId, SearchRun> followed,
+            Set<SearchRun> waiting) {
+        void follow(JobId job, SearchRun run) {
+            followed.put(job, run);
+        }
+
+        void unfollow(JobId job) {
+            followed.remove(job);
+        }
+    }
+
+    private final Parts parts;
+    private final int activePerUser;
+
+    /** Guards runs. */
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final Map<String, SearchRun> runs = new LinkedHashMap<>();
+
+    /**
+     * Replays the journal and goes on with every search.
+     *
+     * @param activePerUser more searches under way are refused
+     */
+    public Searcher(
+            SearchJournal journal,
+            Jobs jobs,
+            JobFiles files,
+            Samplers samplers,
+            InstantSource clock,
+            int activePerUser) {
+        this.parts = new Parts(
+                journal, jobs, files, samplers, clock, new ConcurrentHashMap<>(), ConcurrentHashMap.newKeySet());
+        this.activePerUser = activePerUser;
+        journal.replay(this::replay);
+        jobs.whenEnded(this::ended);
+        runs.values().forEach(SearchRun::start);
+    }
+
+    private void replay(SearchJournal.Entry entry) {
+        if (entry.event() instanceof SearchEvent.Created created) {
+            runs.put(entry.search(), new SearchRun(parts, new SearchLife(entry.search(), created, entry.at())));
+            return;
+        }
+        SearchRun run = runs.get(entry.search());
+        if (run != null) {
+            run.replay(entry.event(), entry.at());
+        }
+    }
+
+    /** Comes from the trainer while it holds its lock: neither waits nor asks. */
+    private void ended(JobId job) {
+        SearchRun run = parts.followed().get(job);
+        if (run != null) {
+            run.ended(job);
+        }
+        parts.waiting().forEach(SearchRun::wake);
+    }
+
+    @Override
+    public String freeName(String user) {
+        lock.lock();
+        try {
+            long number = ChronoUnit.NANOS.between(Instant.EPOCH, parts.clock().instant()) / 1000;
+            while (runs.containsKey(user + "-hpo-" + number)) {
+                number++;
+            }
+            return user + "-hpo-" + number;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public void checkNew(String name, UserName creator) {
+        lock.lock();
+        try {
+            if (runs.containsKey(name)) {
+                throw new ConcertinaException(
+                        ErrorCode.CONFLICT, "hpoName is '" + name + "', which exists, accepted: a new name");
+            }
+            long active = runs.values().stream()
+                    .filter(run -> run.creator().equals(creator) && run.active())
+                    .count();
+            if (active >= activePerUser) {
+                throw new ConcertinaException(
+                        ErrorCode.QUOTA_EXCEEDED,
+                        "user '" + creator + "' has " + active + " active searches, accepted: at most "
+                                + activePerUser);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
+    public SearchView create(String name, UserName creator, SearchSpec spec) {
+        // Tells at once what the search's own thread would find out later.
+        parts.samplers().create(spec);
+        SearchRun run;
+        lock.lock();
+        try {
+            checkNew(name, creator);
+            Instant now = parts.clock().instant();
+            SearchEvent.Created created = new SearchEvent.Created(creator, spec);
+            parts.journal().append(List.of(new SearchJournal.Entry(name, now, created)));
+            run = new SearchRun(parts, new SearchLife(name, created, now));
+            runs.put(name, run);
+        } finally {
+            lock.unlock();
+        }
+        run.start();
+        return run.view();
+    }
+
+    @Override
+    public Optional<SearchView> find(String name) {
+        SearchRun run;
+        lock.lock();
+        try {
+            run = runs.get(name);
+        } finally {
+            lock.unlock();
+        }
+        return Optional.ofNullable(run).map(SearchRun::view);
+    }
+
+    @Override
+    public List<SearchView> list() {
+        List<SearchRun> all;
+        lock.lock();
+        try {
+            all = List.copyOf(runs.values());
+        } finally {
+            lock.unlock();
+        }
+        return all.stream().map(SearchRun::view).toList();
+    }
+
+    @Override
+    public void stop(String name, UserName by) {
+        known(name).stop(by);
+    }
+
+    @Override
+    public SearchView restart(String name, UserName by) {
+        SearchRun run = known(name);
+        run.restart(by);
+        return run.view();
+    }
+
+    @Override
+    public void delete(String name, UserName by) {
+        SearchRun run = known(name);
+        lock.lock();
+        try {
+            run.forget(by);
+            runs.remove(name, run);
+        } finally {
+            lock.unlock();
+        }
+        JobId code = run.view().spec().code();
+        if (code != null) {
+            try {
+                parts.files().delete(code, run.creator());
+            } catch (IOException failure) {
+                LOG.warn("the code of search {} could not be removed: {}", name, failure.toString());
+            }
+        }
+    }
+
+    @Override
+    public void enqueue(String name, Point point) {
+        known(name).enqueue(point);
+    }
+
+    private SearchRun known(String name) {
+        lock.lock();
+        try {
+            SearchRun run = runs.get(name);
+            if (run == null) {
+                throw new ConcertinaException(ErrorCode.NOT_FOUND, "search '" + name + "' is not known");
+            }
+            return run;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Begins nothing further. */
+    @Override
+    public void close() {
+        lock.lock();
+        try {
+            runs.values().forEach(SearchRun::close);
+        } finally {
+            lock.unlock();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+package concertina.trials;
+
+import concertina.model.UserName;
+import concertina.search.Point;
+import java.util.List;
+import java.util.Optional;
+
+/** What the HTTP layer may ask about searches. Thread-safe; every change is durable when the call returns. */
+public interface Searches {
+    /** A name nobody has used, made of the user's. */
+    String freeName(String user);
+
+    /** Throws CONFLICT when the name is taken, QUOTA_EXCEEDED when the user has too many searches under way; cheap. */
+    void checkNew(String name, UserName creator);
+
+    /**
+     * Accepts a search and lets it begin. Throws as {@link #checkNew}, and INVALID_ARGUMENT when the algorithm or one of its settings
+     * is not known.
+     */
+    SearchView create(String name, UserName creator, SearchSpec spec);
+
+    Optional<SearchView> find(String name);
+
+    /** All searches that were not deleted, oldest first. */
+    List<SearchView> list();
+
+    /** Asks for no further trial and stops the jobs of those under way. Throws NOT_FOUND, CONFLICT for one that is not active. */
+    void stop(String name, UserName by);
+
+    /** Lets a stopped or failed search go on where it stood. Throws NOT_FOUND, CONFLICT for any other. */
+    SearchView restart(String name, UserName by);
+
+    /** Stops the search if needed and forgets it; jobs of its trials stay. Throws NOT_FOUND. */
+    void delete(String name, UserName by);
+
+    /** Puts a point in line, to be tried next. Throws NOT_FOUND, CONFLICT for one that has ended, INVALID_ARGUMENT for no point of its space. */
+    void enqueue(String name, Point point);
+}

@@ -1,0 +1,140 @@
+package concertina.trials;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadConstraints;
+import tools.jackson.core.json.JsonFactory;
+import tools.jackson.core.json.JsonReadFeature;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * Reads {@code val_dict_list.json}: a list of objects, or one object, each with some metrics and maybe the step. Python writes NaN and
+ * Infinity as words, which is no JSON but is read; they are no measurement.
+ */
+final class TrialMetrics {
+    static final String FILE = "val_dict_list.json";
+    private static final long LIMIT_BYTES = 16 << 20;
+    private static final int DEPTH = 20;
+    private static final JsonMapper JSON = JsonMapper.builder(JsonFactory.builder()
+                    .streamReadConstraints(StreamReadConstraints.builder()
+                            .maxNestingDepth(DEPTH)
+                            .build())
+                    .build())
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .enable(tools.jackson.databind.DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
+
+    private TrialMetrics() {}
+
+    /** The result of a trial whose job ended in good order and left these files of that name. */
+    static TrialResult read(SearchSpec spec, List<Path> files) {
+        if (files.isEmpty()) {
+            return new TrialResult.Failed("it wrote no RESULT_DIR/" + FILE);
+        }
+        try {
+            Path file = files.getFirst();
+            if (Files.size(file) > LIMIT_BYTES) {
+                return new TrialResult.Failed(
+                        FILE + " has " + Files.size(file) + " bytes, accepted: at most " + LIMIT_BYTES);
+            }
+            return result(spec, Files.readString(file));
+        } catch (IOException unreadable) {
+            return new TrialResult.Failed(FILE + " cannot be read: " + unreadable.getMessage());
+        }
+    }
+
+    static TrialResult result(SearchSpec spec, String text) {
+        JsonNode root;
+        try {
+            root = JSON.readTree(text);
+        } catch (JacksonException notJson) {
+            return new TrialResult.Failed(FILE + " is not JSON: " + oneLine(notJson.getOriginalMessage()));
+        }
+        List<JsonNode> entries = new ArrayList<>();
+        if (root.isObject()) {
+            entries.add(root);
+        } else if (root.isArray()) {
+            root.forEach(entries::add);
+        } else {
+            return new TrialResult.Failed(FILE + " holds " + shown(root) + ", accepted: a list of objects");
+        }
+        for (JsonNode entry : entries) {
+            if (!entry.isObject()) {
+                return new TrialResult.Failed(FILE + " lists " + shown(entry) + ", accepted: a list of objects");
+            }
+        }
+        return result(spec, entries);
+    }
+
+    private static TrialResult result(SearchSpec spec, List<JsonNode> entries) {
+        Set<String> wanted = new LinkedHashSet<>();
+        spec.objectives().forEach(objective -> wanted.add(objective.metric()));
+        int objectives = wanted.size();
+        wanted.addAll(spec.reported().keySet());
+        List<MetricSummary> summaries = new ArrayList<>();
+        int position = 0;
+        for (String metric : wanted) {
+            boolean needed = position++ < objectives;
+            double min = Double.POSITIVE_INFINITY;
+            double max = Double.NEGATIVE_INFINITY;
+            double latest = Double.NaN;
+            boolean written = false;
+            for (JsonNode entry : entries) {
+                JsonNode value = entry.path(metric);
+                if (value.isMissingNode()) {
+                    continue;
+                }
+                written = true;
+                if (!value.isNumber()) {
+                    if (needed) {
+                        return new TrialResult.Failed(
+                                "metric '" + metric + "' is " + shown(value) + " in " + FILE + ", accepted: a number");
+                    }
+                    continue;
+                }
+                double number = value.doubleValue();
+                if (Double.isFinite(number)) {
+                    min = Math.min(min, number);
+                    max = Math.max(max, number);
+                    latest = number;
+                }
+            }
+            if (Double.isFinite(latest)) {
+                summaries.add(new MetricSummary(metric, min, max, latest));
+            } else if (needed) {
+                return new TrialResult.Failed(
+                        written
+                                ? "metric '" + metric + "' is never a finite number in " + FILE
+                                : "metric '" + metric + "' is missing in " + FILE + known(entries));
+            }
+        }
+        return new TrialResult.Measured(summaries);
+    }
+
+    private static String known(List<JsonNode> entries) {
+        if (entries.isEmpty()) {
+            return ", which is empty";
+        }
+        Set<String> names = new LinkedHashSet<>(entries.getLast().propertyNames());
+        return names.isEmpty()
+                ? ""
+                : ", which holds "
+                        + oneLine(String.join(", ", names.stream().limit(10).toList()));
+    }
+
+    private static String shown(JsonNode node) {
+        return "'" + oneLine(node.toString()) + "'";
+    }
+
+    private static String oneLine(String text) {
+        String line = text.replaceAll("\\p{Cntrl}+", " ").strip();
+        return line.length() > 100 ? line.substring(0, 100) + "…" : line;
+    }
+}

@@ -1,0 +1,320 @@
+package concertina.trials;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.Framework;
+import concertina.model.JobId;
+import concertina.model.JobState;
+import concertina.search.Trial;
+import concertina.train.JobView;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Objects;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SearcherTest {
+    @TempDir
+    Path folder;
+
+    private SearchScene scene;
+
+    @BeforeEach
+    void begin() {
+        scene = new SearchScene(folder);
+    }
+
+    @AfterEach
+    void end() {
+        scene.close();
+    }
+
+    private void create(SearchSpec spec) {
+        scene.searcher.create("s", SearchScene.ADA, spec);
+    }
+
+    private void finishAll(int trials, int parallel) {
+        for (int i = 0; i < trials; i++) {
+            JobView next = scene.awaitJobs(Math.min(parallel, trials - i)).getFirst();
+            scene.finish(next.id(), 1.0 / (1 + i));
+        }
+    }
+
+    @Test
+    void aSearchTriesSoManyPointsSoManyAtATime() {
+        create(SearchScene.spec(5, 2));
+        assertThat(scene.awaitJobs(2)).allSatisfy(job -> {
+            assertThat(Objects.requireNonNull(job.spec().trial()).search()).isEqualTo("s");
+            assertThat(job.spec().trial().configuration()).contains("\"x\":").contains("\"n\":");
+            assertThat(scene.files.shared).containsEntry(job.id(), new JobId("t-code"));
+        });
+        assertThat(scene.view().state()).isEqualTo(SearchState.SUBMITTED);
+        finishAll(5, 2);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FINISHED);
+        assertThat(over.reason()).isEqualTo("all 5 trials were tried");
+        assertThat(over.complete()).isEqualTo(5);
+        assertThat(over.failed()).isZero();
+        assertThat(over.best().number()).isEqualTo(4);
+        assertThat(over.best().value()).isEqualTo(0.2);
+        assertThat(over.trials()).extracting(TrialView::number).containsExactly(0L, 1L, 2L, 3L, 4L);
+        assertThat(scene.jobs.submitted()).hasSize(5);
+    }
+
+    @Test
+    void theSamplerIsToldEachTrialAsRunningAndThenItsOutcome() {
+        create(SearchScene.spec(2, 1));
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 3.5);
+        scene.finish(scene.awaitJobs(1).getFirst().id(), "{\"loss\": NaN}");
+        scene.await("the end", view -> !view.state().active());
+
+        assertThat(scene.samplers.getLast().told)
+                .extracting(Trial::state)
+                .containsExactly(
+                        new Trial.State.Running(),
+                        new Trial.State.Complete(new double[] {3.5}, new double[0]),
+                        new Trial.State.Running(),
+                        new Trial.State.Failed());
+    }
+
+    @Test
+    void aFailedTrialIsNeverBestAndTheSearchGoesOn() {
+        create(SearchScene.spec(3, 1));
+        scene.jobs.end(scene.awaitJobs(1).getFirst().id(), JobState.ERROR, "worker t-1.1 ended with exit code 3");
+        scene.finish(scene.awaitJobs(1).getFirst().id(), "[{\"loss\": 0.1}, {\"loss\":");
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 9);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FINISHED);
+        assertThat(over.failed()).isEqualTo(2);
+        assertThat(over.best().number()).isEqualTo(2);
+        assertThat(over.trials().get(0).reason()).contains("exit code 3");
+        assertThat(over.trials().get(1).reason()).contains("not JSON");
+        assertThat(over.trials().get(1).value()).isNull();
+    }
+
+    @Test
+    void aSearchWithoutAnyValueHasFailedAndSaysWhy() {
+        create(SearchScene.spec(1, 4));
+        scene.finish(scene.awaitJobs(1).getFirst().id(), "[{\"accuracy\": 0.9}]");
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FAILED);
+        assertThat(over.reason()).contains("none gave a value").contains("'loss' is missing");
+        assertThat(over.best()).isNull();
+    }
+
+    @Test
+    void anExhaustedSpaceEndsTheSearchEarly() {
+        scene.points = 2;
+        create(SearchScene.spec(-1, 4));
+        finishAll(2, 2);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.trials()).hasSize(2);
+        assertThat(over.reason()).isEqualTo("every point that the algorithm proposes was tried");
+    }
+
+    @Test
+    void aStoppedSearchGoesOnWithTheTrialsThatWereUnderWay() {
+        create(SearchScene.spec(4, 2));
+        JobId first = scene.awaitJobs(2).get(0).id();
+        JobId second = scene.awaitJobs(2).get(1).id();
+        scene.finish(first, 1);
+        scene.await("the third", view -> view.trials().size() == 3);
+        scene.awaitJobs(2);
+
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.awaitJobs(0);
+
+        assertThat(scene.view().state()).isEqualTo(SearchState.STOPPED);
+        assertThat(scene.view().trials())
+                .extracting(TrialView::state)
+                .containsExactly(TrialView.State.FINISHED, TrialView.State.STOPPED, TrialView.State.STOPPED);
+        assertThatThrownBy(() -> scene.searcher.stop("s", SearchScene.ADA))
+                .isInstanceOfSatisfying(
+                        ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT));
+
+        scene.searcher.restart("s", SearchScene.ADA);
+        finishAll(3, 2);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+        assertThat(over.complete()).isEqualTo(4);
+        assertThat(over.trials().get(1).job()).isNotEqualTo(second);
+        assertThat(over.trials().get(0).job()).isEqualTo(first);
+        assertThat(scene.jobs.submitted()).hasSize(6);
+        assertThatThrownBy(() -> scene.searcher.restart("s", SearchScene.ADA))
+                .hasMessageContaining("accepted: one that was stopped or has failed");
+    }
+
+    @Test
+    void anElasticTrialGoesOnFromItsCheckpointUnderItsId() {
+        create(SearchScene.spec(Framework.EDT_PYTORCH, 1, 1, -1));
+        JobId job = scene.awaitJobs(1).getFirst().id();
+        scene.jobs.start(job);
+        scene.files.leave(job, "checkpoint/step-12.state", "");
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.awaitJobs(0);
+
+        scene.searcher.restart("s", SearchScene.ADA);
+
+        assertThat(scene.awaitJobs(1).getFirst().id()).isEqualTo(job);
+        scene.finish(job, 0.5);
+        assertThat(scene.await("the end", view -> !view.state().active()).best().job())
+                .isEqualTo(job);
+        assertThat(scene.jobs.submitted()).containsExactly(job);
+    }
+
+    @Test
+    void aTrialThatEndsWhileTheSearchIsStoppedIsNotRepeated() {
+        create(SearchScene.spec(1, 1));
+        JobId job = scene.awaitJobs(1).getFirst().id();
+        scene.kill();
+        scene.finish(job, 2);
+        scene.revive();
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.best().job()).isEqualTo(job);
+        assertThat(scene.jobs.submitted()).containsExactly(job);
+    }
+
+    @Test
+    void aRestartedServerTellsANewSamplerTheSameInTheSameOrder() {
+        create(SearchScene.spec(6, 2));
+        finishAll(4, 2);
+        scene.await("six trials", view -> view.trials().size() == 6);
+        List<Trial> before = List.copyOf(scene.samplers.getLast().told);
+        scene.kill();
+        scene.revive();
+        List<JobView> left = scene.awaitJobs(2);
+        SearchScene.await(
+                "the sampler to be told", () -> scene.samplers.getLast().told.size(), size -> size >= before.size());
+
+        assertThat(scene.samplers.getLast().told).startsWith(before.toArray(Trial[]::new));
+        left.forEach(job -> scene.finish(job.id(), 1));
+        assertThat(scene.await("the end", view -> !view.state().active()).complete())
+                .isEqualTo(6);
+        assertThat(scene.jobs.submitted()).hasSize(6);
+    }
+
+    @Test
+    void aSearchWaitsForTheQuotaOfItsUser() {
+        scene.jobs.quota = 1;
+        create(SearchScene.spec(3, 3));
+        JobView first = scene.awaitJobs(1).getFirst();
+        scene.await("the reason", view -> view.reason().startsWith("waits: user has 1"));
+        assertThat(scene.view().trials()).hasSize(1);
+
+        scene.finish(first.id(), 1);
+        finishAll(2, 1);
+
+        assertThat(scene.await("the end", view -> !view.state().active()).complete())
+                .isEqualTo(3);
+    }
+
+    @Test
+    void whenItsTimeIsOverTheSearchStopsItsTrialsAndEnds() {
+        create(SearchScene.spec(Framework.PYTORCH, -1, 2, 10));
+        scene.finish(scene.awaitJobs(2).getFirst().id(), 4);
+        scene.await("three", view -> view.trials().size() == 3);
+        scene.awaitJobs(2);
+        scene.clock.advance(Duration.ofMinutes(11));
+        scene.finish(scene.awaitJobs(2).getFirst().id(), 5);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FINISHED);
+        assertThat(over.reason()).isEqualTo("its time of 10 minutes was over");
+        assertThat(over.trials())
+                .extracting(TrialView::state)
+                .contains(TrialView.State.KILLED)
+                .doesNotContain(TrialView.State.RUNNING, TrialView.State.SUBMITTED);
+        assertThat(scene.jobs.unfinished()).isEmpty();
+    }
+
+    @Test
+    void anEnqueuedPointIsTriedNext() {
+        create(SearchScene.spec(3, 1));
+        JobView first = scene.awaitJobs(1).getFirst();
+        scene.searcher.enqueue("s", SearchScene.point(0.25, 3));
+        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.point(2, 3)))
+                .hasMessageContaining("x is '2.0', accepted: a number from 0.0 to 1.0");
+        scene.finish(first.id(), 1);
+        SearchScene.await(
+                "the second",
+                scene.jobs::unfinished,
+                jobs -> jobs.size() == 1 && !jobs.getFirst().id().equals(first.id()));
+
+        assertThat(scene.view().trials().get(1).point()).isEqualTo(SearchScene.point(0.25, 3));
+    }
+
+    @Test
+    void aDeletedSearchStopsItsTrialsAndLeavesTheirJobs() {
+        create(SearchScene.spec(-1, 2));
+        scene.awaitJobs(2);
+
+        scene.searcher.delete("s", SearchScene.ADA);
+
+        scene.awaitJobs(0);
+        assertThat(scene.searcher.find("s")).isEmpty();
+        assertThat(scene.jobs.list()).hasSize(2);
+        assertThat(scene.journal.events("s")).isEmpty();
+    }
+
+    @Test
+    void aTrialWhoseJobWasDeletedHasFailed() {
+        create(SearchScene.spec(1, 1));
+        scene.jobs.delete(scene.awaitJobs(1).getFirst().id(), SearchScene.ADA);
+
+        assertThat(scene.await("the end", view -> !view.state().active())
+                        .trials()
+                        .getFirst()
+                        .reason())
+                .isEqualTo("its job was deleted");
+    }
+
+    @Test
+    void anAlgorithmThatFailsEndsTheSearchButNotItsTrialsAndMayBeRestarted() {
+        create(SearchScene.spec(3, 1));
+        JobView first = scene.awaitJobs(1).getFirst();
+        scene.kill();
+        scene.samplerFails = new IllegalStateException("no such matrix");
+        scene.revive();
+        scene.await("the reason", view -> view.reason().contains("no such matrix"));
+        scene.finish(first.id(), 1);
+        SearchView over = scene.await("the end", view -> !view.state().active());
+        assertThat(over.state()).isEqualTo(SearchState.FAILED);
+        assertThat(over.best().number()).isZero();
+
+        scene.samplerFails = null;
+        scene.searcher.restart("s", SearchScene.ADA);
+        finishAll(2, 1);
+
+        assertThat(scene.await("the end", view -> !view.state().active()).state())
+                .isEqualTo(SearchState.FINISHED);
+    }
+
+    @Test
+    void namesAreUsedOnceAndSearchesUnderWayAreLimited() {
+        create(SearchScene.spec(-1, 1));
+        assertThatThrownBy(() -> create(SearchScene.spec(-1, 1)))
+                .isInstanceOfSatisfying(
+                        ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT));
+        scene.searcher.create("s2", SearchScene.ADA, SearchScene.spec(-1, 1));
+        scene.searcher.create("s3", SearchScene.ADA, SearchScene.spec(-1, 1));
+        assertThatThrownBy(() -> scene.searcher.create("s4", SearchScene.ADA, SearchScene.spec(-1, 1)))
+                .hasMessageContaining("has 3 active searches");
+    }
+}
