@@ -1,0 +1,145 @@
+package concertina.search;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import concertina.search.StandardFunctions.Problem;
+import concertina.search.Tpe.Settings;
+import concertina.search.Trial.State;
+import java.util.Arrays;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+
+class TpeTest extends SamplerContract {
+    @Override
+    protected Sampler sampler(Space space, long seed) {
+        return new Tpe(space, Settings.BEST, seed);
+    }
+
+    @Test
+    void itBeatsRandomPointsOnEveryStandardFunction() {
+        for (Problem problem : StandardFunctions.all()) {
+            double tpe = median(seed -> regret(problem, new Tpe(problem.space(), Settings.BEST, seed)));
+            double random = median(seed -> regret(problem, new RandomSearch(problem.space(), seed)));
+            assertThat(tpe).as(problem.name()).isLessThan(random);
+        }
+    }
+
+    private static double median(ToDoubleFunction<Long> regret) {
+        double[] sorted = LongStream.range(0, 9)
+                .mapToDouble(regret::applyAsDouble)
+                .sorted()
+                .toArray();
+        return sorted[sorted.length / 2];
+    }
+
+    /** After 60 trials, one at a time. */
+    static double regret(Problem problem, Sampler sampler) {
+        double best = Double.POSITIVE_INFINITY;
+        for (int number = 0; number < 60; number++) {
+            Trial trial = running(number, sampler.ask(number).orElseThrow());
+            double loss = problem.loss().applyAsDouble(trial.point());
+            sampler.tell(trial);
+            sampler.tell(ended(trial, new State.Complete(new double[] {loss}, new double[0])));
+            best = Math.min(best, loss - problem.minimum());
+        }
+        return best;
+    }
+
+    @Test
+    void itKeepsAwayFromWhatFailsOrViolatesConstraints() {
+        for (int kind = 0; kind < 2; kind++) {
+            int forbidden = 0;
+            for (int seed = 0; seed < 5; seed++) {
+                forbidden += forbidden(sampler(CONTINUOUS, seed), kind == 0);
+            }
+            assertThat(forbidden)
+                    .as("of 250 of which random points were 170, kind %d", kind)
+                    .isLessThan(160);
+        }
+    }
+
+    /** How many of trials 100 to 149 are beyond a border at which the best points lie. */
+    private static int forbidden(Sampler sampler, boolean constraint) {
+        int forbidden = 0;
+        for (int number = 0; number < 150; number++) {
+            Trial trial = running(number, sampler.ask(number).orElseThrow());
+            double[] u = CONTINUOUS.encode(trial.point());
+            boolean outside = u[0] + u[2] > 0.8;
+            forbidden += number >= 100 && outside ? 1 : 0;
+            State.Complete complete = new State.Complete(
+                    new double[] {1 - u[0] / 2 - u[2]}, constraint ? new double[] {u[0] + u[2] - 0.8} : new double[0]);
+            sampler.tell(trial);
+            sampler.tell(ended(trial, !constraint && outside ? new State.Failed() : complete));
+        }
+        return forbidden;
+    }
+
+    @Test
+    void twoObjectivesLeadToTheParetoFront() {
+        Sampler sampler = sampler(CONTINUOUS, 7);
+        double late = 0;
+        double spread = 0;
+        for (int number = 0; number < 120; number++) {
+            Trial trial = running(number, sampler.ask(number).orElseThrow());
+            double[] u = CONTINUOUS.encode(trial.point());
+            double off = Math.abs(u[1] - 0.5) + Math.abs(u[2] - 0.5);
+            sampler.tell(trial);
+            sampler.tell(ended(trial, new State.Complete(new double[] {u[0] + off, 1 - u[0] + off}, new double[0])));
+            late += number >= 80 ? off / 40 : 0;
+            spread = number >= 80 ? Math.max(spread, Math.abs(u[0] - 0.5)) : 0;
+        }
+        assertThat(late).isLessThan(0.25);
+        assertThat(spread).isGreaterThan(0.25);
+    }
+
+    @Test
+    void stoppedTrialsTeach() {
+        Sampler sampler = sampler(CONTINUOUS, 9);
+        double late = 0;
+        for (int number = 0; number < 100; number++) {
+            Trial trial = running(number, sampler.ask(number).orElseThrow());
+            double loss = loss(CONTINUOUS, trial.point(), 0.4);
+            sampler.tell(trial);
+            sampler.tell(ended(trial, new State.Stopped(3, loss)));
+            late += number >= 70 ? loss / 30 : 0;
+        }
+        assertThat(late).as("random points: 0.28").isLessThan(0.15);
+    }
+
+    @Test
+    void historyIsBoundedButTheBestStay() {
+        Observations observations = new Observations(CONTINUOUS, 1, 100, 25);
+        RandomSearch random = new RandomSearch(CONTINUOUS, 1);
+        double[] losses = new double[5000];
+        for (int number = 0; number < losses.length; number++) {
+            Point point = random.ask(number).orElseThrow().point();
+            losses[number] = loss(CONTINUOUS, point, 0.3);
+            observations.tell(new Trial(
+                    number,
+                    point,
+                    OptionalDouble.empty(),
+                    OptionalLong.empty(),
+                    new State.Complete(new double[] {losses[number]}, new double[0])));
+        }
+        Arrays.sort(losses);
+        assertThat(observations.useful()).isEqualTo(5000);
+        assertThat(observations.entries()).hasSize(100);
+        assertThat(observations.entries().stream().limit(25).map(Observations.Entry::key))
+                .containsExactlyElementsOf(
+                        Arrays.stream(losses).limit(25).boxed().toList());
+        double middle = observations.entries().get(62).key();
+        assertThat(middle).isBetween(losses[1500], losses[3500]);
+    }
+
+    @Test
+    void settingsOutOfRangeAreRefused() {
+        assertThatThrownBy(() -> new Settings(0, 24, 0.1, 25)).hasMessage("WarmUp is '0', accepted: 1 or more");
+        assertThatThrownBy(() -> new Settings(6, 0, 0.1, 25)).hasMessageContaining("EICandidate is '0'");
+        assertThatThrownBy(() -> new Settings(6, 24, Double.NaN, 25)).hasMessageContaining("GoodRatio is 'NaN'");
+        assertThatThrownBy(() -> new Settings(6, 24, 0.1, 1000)).hasMessageContaining("GoodMax is '1000'");
+    }
+}
