@@ -7,6 +7,7 @@ import json
 import numbers
 import os
 import time
+from typing import Any, TextIO
 
 
 class EMetrics:
@@ -18,10 +19,9 @@ class EMetrics:
     TEST_GROUP = "test"
     TRAIN_GROUP = "train"
 
-    def __init__(self, subid=None):
+    def __init__(self, subid: Any = None) -> None:
         self._subid = subid
-        self._tests = []
-        self._file = None
+        self._tests: list[dict[str, Any]] = []
         folder = os.environ.get("LOG_DIR")
         if not folder:
             state = os.environ.get("JOB_STATE_DIR")
@@ -29,20 +29,20 @@ class EMetrics:
         if subid is not None:
             folder = os.path.join(folder, str(subid))
         os.makedirs(folder, exist_ok=True)
-        self._file = open(os.path.join(folder, "evaluation-metrics.txt"), "a", encoding="utf-8")
+        self._file: TextIO | None = open(os.path.join(folder, "evaluation-metrics.txt"), "a", encoding="utf-8")
 
     @staticmethod
-    def open(subid=None):
+    def open(subid: Any = None) -> EMetrics:
         """An EMetrics that is ready to record."""
         return EMetrics(subid)
 
-    def __enter__(self):
+    def __enter__(self) -> EMetrics:
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def record(self, group, iteration, values):
+    def record(self, group: str, iteration: Any, values: dict[str, Any]) -> None:
         """Append one record: `group` TEST_GROUP or TRAIN_GROUP, `iteration` a number, `values` a dict of metric name to value."""
         if self._file is None:
             raise ValueError("EMetrics is closed")
@@ -62,7 +62,7 @@ class EMetrics:
         if group == self.TEST_GROUP:
             self._tests.append({"steps": iteration, **values})
 
-    def close(self):
+    def close(self) -> None:
         """Finish the files; further calls do nothing."""
         if self._file is None:
             return
@@ -78,7 +78,7 @@ class EMetrics:
             os.replace(temporary, path)
 
 
-def _typed(value):
+def _typed(value: Any) -> dict[str, Any]:
     plain = _plain(value)
     if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
         return {"value": str(plain)}
@@ -87,5 +87,5 @@ def _typed(value):
     return {"type": 3, "value": str(plain)}
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value

@@ -56,7 +56,7 @@ class FabricModel:
     def __init__(
         self,
         model: Any,
-        datasets_function: Callable,
+        datasets_function: Callable[..., Any],
         loss_function: Any,
         optimizer: Any,
         metrics: Any = None,
@@ -67,10 +67,10 @@ class FabricModel:
         user_callback: Any = None,
         enable_onnx: bool = False,
         save_to_onnx: bool = False,
-        fn_step_train: Callable | None = None,
-        fn_test: Callable | None = None,
+        fn_step_train: Callable[..., Any] | None = None,
+        fn_test: Callable[..., Any] | None = None,
         keras_custom_objects: Any = None,
-        fn_batch_collate: Callable | None = None,
+        fn_batch_collate: Callable[..., Any] | None = None,
         lr_scheduler: Any = None,
         lr_scheduler_freq: str = "epoch",
         max_grad_norm: float | None = None,
@@ -91,7 +91,7 @@ class FabricModel:
         self._keras = backend != "pytorch"
         if self._keras:
             keras_backend = _keras_backend()
-            for name, value in (
+            for name, given in (
                 ("fn_step_train", fn_step_train),
                 ("fn_batch_collate", fn_batch_collate),
                 ("enable_onnx", self._onnx or None),
@@ -101,7 +101,7 @@ class FabricModel:
                 ("mixed_precision", mixed_precision),
                 ("fn_test_per_batch", fn_test_per_batch or None),
             ):
-                if value is not None:
+                if given is not None:
                     raise ValueError(f"{name} is for PyTorch models; accepted with a Keras model is none")
             keras_backend.register(keras_custom_objects)
             loss_function = keras_backend.checked_loss(loss_function)
@@ -135,7 +135,7 @@ class FabricModel:
     def get_optimizer(self) -> Any:
         return self._optimizer
 
-    def get_loss_function(self) -> Callable:
+    def get_loss_function(self) -> Any:
         return self._loss_function
 
     def train(
@@ -147,7 +147,7 @@ class FabricModel:
         validation_freq: int = 1,
         checkpoint_freq: int = 1,
         effective_batch_size: int | None = None,
-        scaleup_function: Callable | None = None,
+        scaleup_function: Callable[..., Any] | None = None,
         worker_memory: str | None = None,
         driver_memory: str | None = None,
         sums: str | None = None,
@@ -195,7 +195,7 @@ class FabricModel:
         validation_freq: int,
         checkpoint_freq: int,
         effective_batch_size: int | None,
-        scaleup_function: Callable | None,
+        scaleup_function: Callable[..., Any] | None,
         sums_mode: str,
     ) -> None:
         if engines_number is not None and effective_batch_size is not None:
@@ -239,7 +239,7 @@ class FabricModel:
 
     def _torch_parts(
         self, batch_size: int, step_samples: int, logical_workers: int, seed: int, place: launch.Place, loaders: int
-    ) -> tuple:
+    ) -> tuple[Any, ...]:
         device = process.device()
         self.model.to(device)
         training, test = _datasets(self._datasets_function())
@@ -261,7 +261,7 @@ class FabricModel:
 
     def _keras_parts(
         self, batch_size: int, step_samples: int, logical_workers: int, seed: int, place: launch.Place, loaders: int
-    ) -> tuple:
+    ) -> tuple[Any, ...]:
         backend = _keras_backend()
         backend.require_repeatable()
         backend.seed_randomness(partition.number_from("datasets", seed))
@@ -284,7 +284,7 @@ class FabricModel:
     def _training_logger(self) -> Any:
         return self._logger if self._logger is not None else training_log()
 
-    def _sample_inputs(self, samples: Samples, device: torch.device) -> Callable[[], tuple]:
+    def _sample_inputs(self, samples: Samples, device: torch.device) -> Callable[[], tuple[Any, ...]]:
         from concertina.batches import moved, split
 
         return lambda: split(moved(samples.load(0, samples.slices(0)[0]), device))[0]
@@ -310,7 +310,7 @@ def _datasets(returned: Any) -> tuple[Any, Any]:
     return returned[0], returned[1]
 
 
-def _scaled(function: Callable, epoch: int, most: int) -> int:
+def _scaled(function: Callable[..., Any], epoch: int, most: int) -> int:
     wanted = function(epoch, most)
     return max(1, min(most, whole("the result of scaleup_function", wanted, 1)))
 
@@ -330,7 +330,7 @@ def _backend(model: Any) -> str:
     return asked or found
 
 
-def _accuracy(metrics: Any, usual: Callable) -> Callable:
+def _accuracy(metrics: Any, usual: Callable[..., Any]) -> Any:
     chosen = metrics[0] if isinstance(metrics, (list, tuple)) and len(metrics) == 1 else metrics
     if chosen is None or chosen in ("accuracy", "acc"):
         return usual
@@ -338,7 +338,7 @@ def _accuracy(metrics: Any, usual: Callable) -> Callable:
     return chosen
 
 
-def _listed(callbacks: Any) -> list:
+def _listed(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]

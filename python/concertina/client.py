@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -162,7 +163,7 @@ class Client:
         """Submit a command line, words quoted as a shell would, with an archive of code; returns the job's id."""
         path = f"{EXEC}/execs?args={quote(arguments, safe='')}"
         if archive is None:
-            return json.loads(self._ask("POST", path))["id"]
+            return str(self._object("POST", path)["id"])
         boundary = f"concertina-{secrets.token_hex(12)}"
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -174,30 +175,31 @@ class Client:
         if not self._token:
             self.logon()
 
-        def body():
+        def body() -> Iterator[bytes]:
             yield head
             with archive.open("rb") as file:
                 while piece := file.read(1 << 20):
                     yield piece
             yield tail
 
-        return json.loads(self._ask("POST", path, headers, body, UPLOAD_SECONDS))["id"]
+        return str(self._object("POST", path, headers, body, UPLOAD_SECONDS)["id"])
 
-    def get(self, job: str) -> dict:
+    def get(self, job: str) -> dict[str, Any]:
         """The job as the exec API shows it: id, state, appName and more, all scalars."""
-        return json.loads(self._ask("GET", f"{EXEC}/execs/{quote(job, safe='')}"))
+        return self._object("GET", f"{EXEC}/execs/{quote(job, safe='')}")
 
-    def jobs(self, **query: Any) -> list[dict]:
+    def jobs(self, **query: Any) -> list[dict[str, Any]]:
         """This user's jobs as the exec API lists them; `query` may be limit, state, sort_by."""
-        return json.loads(self._ask("GET", f"{EXEC}/execs?{urlencode(query)}"))
+        views: list[dict[str, Any]] = json.loads(self._ask("GET", f"{EXEC}/execs?{urlencode(query)}"))
+        return views
 
-    def describe(self, job: str) -> dict:
+    def describe(self, job: str) -> dict[str, Any]:
         """The job as the platform itself describes it: state, reason, step, steps, workers, switches, weightsSha256."""
-        return json.loads(self._ask("GET", f"{NATIVE}/jobs/{quote(job, safe='')}"))
+        return self._object("GET", f"{NATIVE}/jobs/{quote(job, safe='')}")
 
-    def cluster(self) -> dict:
+    def cluster(self) -> dict[str, Any]:
         """Agents and their slots."""
-        return json.loads(self._ask("GET", f"{NATIVE}/cluster"))
+        return self._object("GET", f"{NATIVE}/cluster")
 
     def train_log(self, job: str) -> str:
         """The training log: what the logger of the job wrote."""
@@ -229,6 +231,10 @@ class Client:
         self._ask("POST", f"{EXEC}/execs/{quote(job, safe='')}/stop")
 
     # HTTP
+
+    def _object(self, *asked: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._ask(*asked))
+        return answer
 
     def _ask(
         self,
@@ -295,9 +301,10 @@ class Client:
 
     def _connected(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.access.url)
+        host = parts.hostname or ""
         if self._context is None:
-            return http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=REQUEST_SECONDS)
-        return http.client.HTTPSConnection(parts.hostname, parts.port or 443, timeout=REQUEST_SECONDS, context=self._context)
+            return http.client.HTTPConnection(host, parts.port or 80, timeout=REQUEST_SECONDS)
+        return http.client.HTTPSConnection(host, parts.port or 443, timeout=REQUEST_SECONDS, context=self._context)
 
 
 def _why(error: BaseException) -> str:

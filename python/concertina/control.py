@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 
 class Control:
@@ -25,11 +26,11 @@ class Control:
         self._socket.connect(path)
         self.send({"type": "hello", "worker": worker, "token": token, "pid": os.getpid()})
 
-    def start(self, receive: Callable[[dict], None]) -> None:
+    def start(self, receive: Callable[[dict[str, Any]], None]) -> None:
         """Begin to read commands."""
         threading.Thread(target=self._read, args=(receive,), name="concertina-control", daemon=True).start()
 
-    def send(self, message: dict) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         """Write one line; numbers that are not finite become null. That the agent is gone is noticed by the reading thread."""
         finite = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in message.items()
@@ -50,7 +51,7 @@ class Control:
                 pass
             self._socket.close()
 
-    def _read(self, receive: Callable[[dict], None]) -> None:
+    def _read(self, receive: Callable[[dict[str, Any]], None]) -> None:
         try:
             with self._socket.makefile("rb") as lines:
                 for line in lines:

@@ -19,7 +19,7 @@ _LINE = re.compile(
 class Curves:
     """What is known of one job's course. Steps count from 1 over all epochs; losses are means over the steps of a point."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.train: dict[int, tuple[float, float]] = {}
         self.test: list[tuple[int, float]] = []
         self.slots: list[tuple[int, int]] = []
@@ -57,7 +57,7 @@ class Curves:
             else:
                 self.test.append((here, value))
 
-    def describe(self, view: dict) -> None:
+    def describe(self, view: dict[str, Any]) -> None:
         """Take up the server's description."""
         self.state, self.reason, self.held = view["state"], view.get("reason", ""), view.get("slotsHeld", 0)
         self.steps = view.get("steps", 0)
@@ -120,7 +120,7 @@ class _Picture:
         self._name = name
         self._lines = _Lines()
         self._handle: Any = None
-        self._shown: tuple | None = None
+        self._shown: tuple[Any, ...] | None = None
 
     def __call__(self, curves: Curves, ended: bool) -> None:
         if not curves.step:

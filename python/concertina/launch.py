@@ -39,7 +39,7 @@ class Place:
 
     def __init__(self, control: Control | None):
         self._control = control
-        self.send: Callable[[dict], None] = control.send if control is not None else _discard
+        self.send: Callable[[dict[str, Any]], None] = control.send if control is not None else _discard
         self.results = Path(os.environ.get("RESULT_DIR") or ".").resolve()
         self.checkpoints = Checkpoints(
             Path(os.environ.get("CHECKPOINT_DIR") or self.results / "checkpoint"),
@@ -99,7 +99,7 @@ def whole(name: str, value: Any, least: int) -> int:
     """`value` as an int; raises ValueError naming it unless it is a whole number of at least `least`."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
         raise ValueError(f"{name} is {value!r}; accepted is a whole number of at least {least}")
-    return value.__index__()
+    return int(value.__index__())
 
 
 def require_callable(name: str, value: Any) -> None:
@@ -119,7 +119,7 @@ def require_trainable(model: Any, optimizer: Any) -> None:
         raise ValueError("optimizer is LBFGS; accepted are optimizers whose step needs no closure")
 
 
-def _discard(message: dict) -> None:
+def _discard(message: dict[str, Any]) -> None:
     """Standing alone, there is no server to tell."""
 
 

@@ -105,7 +105,7 @@ class Progress:
         self.current_epoch = 0
         self.global_step = 0
         self.global_rank = 0
-        self.loggers: list = []
+        self.loggers: list[Any] = []
         self.logger = None
         self.logged: dict[str, float] = {}
 
@@ -180,7 +180,7 @@ def _require_loader(name: str, loader: Any) -> int:
     if type(loader.sampler) not in (RandomSampler, SequentialSampler) or loader.drop_last:
         what = "drop_last" if loader.drop_last else f"a {type(loader.sampler).__name__}"
         raise ValueError(f"{name} has {what}; accepted is a DataLoader that goes through its whole data set once an epoch")
-    return loader.batch_size
+    return int(loader.batch_size)
 
 
 def _attach(module: Any, progress: Progress) -> None:

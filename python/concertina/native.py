@@ -301,7 +301,7 @@ def elastic(
     batch_size: int,
     epochs: int,
     logical_workers: int | None = None,
-    collate: Callable[[list], Any] | None = None,
+    collate: Callable[[list[Any]], Any] | None = None,
     lr_scheduler: Any | None = None,
     lr_scheduler_interval: str = "epoch",
     clip_gradient_norm: float | None = None,

@@ -182,9 +182,9 @@ class FabricModel:
         print(f"Save model:  {path}", flush=True)
         return path
 
-    def _follow(self, client: Client) -> dict:
+    def _follow(self, client: Client) -> dict[str, Any]:
         """Show progress until the job has ended; returns its last description. A server that is away for a while is waited for."""
-        view: dict = {}
+        view: dict[str, Any] = {}
         curves = Curves()
         show = progress_view(self._name)
         offsets: dict[int, int] = {}
@@ -278,20 +278,20 @@ def _member(result: zipfile.ZipFile, *suffixes: str) -> tuple[str, bytes]:
     raise ClientError(f"{result.filename} holds no {RESULT}{suffixes[0]}; the job wrote none")
 
 
-def _signature(method: Callable) -> inspect.Signature:
+def _signature(method: Callable[..., Any]) -> inspect.Signature:
     """The parameters of a method without self."""
     whole = inspect.signature(method)
     return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
 _TRAIN = _signature(fabric_model.FabricModel.train)
-FabricModel.train.__signature__ = inspect.signature(fabric_model.FabricModel.train)
+setattr(FabricModel.train, "__signature__", inspect.signature(fabric_model.FabricModel.train))
 
 
 def _check(given: dict[str, Any]) -> None:
     """Kinds and ranges of the arguments that were given, before anything is sent; whole numbers become plain ones."""
     for name, least in _LEAST.items():
-        value = given.get(name)
+        value: Any = given.get(name)
         if name not in given or (value is None and name in _FREE):
             continue
         if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:

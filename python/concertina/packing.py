@@ -91,7 +91,7 @@ def train_packed(folder: str) -> None:
         sys.exit(1)
 
 
-def _differing(about: dict) -> str:
+def _differing(about: dict[str, Any]) -> str:
     """One line when this Python or torch is not the kernel's, as far as byte code and saved tensors depend on it."""
     here = _versions("tensorflow" in about)
     if all(about[name] == version for name, version in here.items()):
@@ -118,7 +118,7 @@ def _minor(version: Any) -> str:
     return ".".join(str(version).partition("+")[0].split(".")[:2])
 
 
-def _random_states() -> dict:
+def _random_states() -> dict[str, Any]:
     """Where the kernel's random numbers stand, so that the data function draws what it would have drawn there."""
     import torch
 
@@ -131,7 +131,7 @@ def _random_states() -> dict:
     return states
 
 
-def _restore_random(states: dict) -> None:
+def _restore_random(states: dict[str, Any]) -> None:
     import torch
 
     torch.set_rng_state(torch.frombuffer(bytearray.fromhex(states["torch"]), dtype=torch.uint8))
@@ -150,8 +150,8 @@ def _cell_sources() -> dict[str, str]:
     """Source text of the notebook's cells under the names their code objects have; a traceback in the job then shows the lines."""
     sources: dict[str, str] = {}
     size = 0
-    for name in reversed(list(linecache.cache)):
-        lines = linecache.cache[name][2] if len(linecache.cache[name]) == 4 else []
+    for name, known in reversed(list(linecache.cache.items())):
+        lines = known[2] if len(known) == 4 else []
         if lines and not os.path.exists(name):
             size += sum(map(len, lines))
             if size > MOST_SOURCE_BYTES:
@@ -165,7 +165,7 @@ def _cell_sources() -> dict[str, str]:
 
 def _modules(cloudpickle: types.ModuleType) -> Iterator[tuple[str, Path]]:
     """Files of cloudpickle, which reading the pickle needs, and of the user's own modules: those that no installed package holds."""
-    folder = Path(cloudpickle.__file__).parent
+    folder = Path(str(cloudpickle.__file__)).parent
     for file in sorted(folder.glob("*.py")):
         yield f"cloudpickle/{file.name}", file
     installed = _installed()
