@@ -120,11 +120,22 @@ class Samples:
         """This worker is about to compute `block` of `step`, and `following` of the steps after it, before `steps`."""
         if self.ahead is not None:
             keys = self._keys(step, block)
-            most = len(keys) + self.ahead.depth
+            most = len(keys) + max(self.ahead.depth, len(following))
             while len(keys) < most and step + 1 < steps:
                 step += 1
                 keys += self._keys(step, following)
             self.ahead.expect(keys[:most])
+
+    def hold(self, step: int, block: range, steps: int) -> bool:
+        """Load `block` of this step and of the one after it, before `steps`. Whether the first of them was at hand already."""
+        if self.ahead is None or step >= steps:
+            return True
+        self.expect(step, block, block, steps)
+        first = [self.ahead.hold(key) for key in self._keys(step, block)]
+        if step + 1 < steps:
+            for key in self._keys(step + 1, block):
+                self.ahead.hold(key)
+        return all(first)
 
     def close(self) -> None:
         if self.ahead is not None:

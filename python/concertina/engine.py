@@ -18,7 +18,7 @@ from concertina.batches import MicroBatches, Samples
 from concertina.checkpoints import Checkpoints
 from concertina.evaluation import Evaluation, Row
 from concertina.files import ModelFiles
-from concertina.membership import Membership, Stopped
+from concertina.membership import LOADING_SECONDS, Membership, Pending, Stopped
 from concertina.mesh import GroupBroken, Mesh
 from concertina.optimizing import Clipping, LossScale, Optimizers
 from concertina.reduction import Reduction, Verdict
@@ -27,6 +27,9 @@ from concertina.watch import BETWEEN, COMPUTING, IDLE, STATE, Watch
 
 PROGRESS_SECONDS = 0.1
 MOST_ATTEMPTS = 8
+# A newcomer's first micro-batches: how often it looks where the others are, and how often it runs after them before it joins.
+ASKING_SECONDS = 0.05
+LOADING_TRIES = 3
 
 
 class Trainee:
@@ -234,6 +237,7 @@ class Engine:
         self._checkpoints = checkpoints
         self._files = files
         self._membership = membership
+        membership.loads_first = samples.ahead is not None
         self._send = send
         self._epochs = epochs
         self._logical_workers = logical_workers
@@ -346,6 +350,8 @@ class Engine:
             if pending.mesh is None:
                 self._depart(pending.generation)
             mesh = pending.mesh
+            if self.step < 0 and not pending.immediate:
+                self._load_first(pending)
             try:
                 self._membership.enter(pending.generation)
             except GroupBroken:
@@ -355,6 +361,23 @@ class Engine:
                 return
             except (GroupBroken, state.DamagedState) as broken:
                 self._membership.broken(mesh, str(broken))
+
+    def _load_first(self, pending: Pending) -> None:
+        """A newcomer: have the micro-batches at hand of the step with which it is going to begin, while the others go on training."""
+        membership, mesh = self._membership, pending.mesh
+        block = partition.block(self._logical_workers, mesh.size, mesh.rank)
+        tries = 0
+        until = time.monotonic() + 2 * LOADING_SECONDS
+        while membership.loads_first and time.monotonic() < until:
+            step = membership.step_elsewhere(pending)
+            self._watch.enter(COMPUTING, None, self.step)
+            at_hand = step < 0 or self._samples.hold(step + 1, block, self._steps)
+            self._watch.enter(IDLE, None, self.step)
+            tries += 1
+            if at_hand or tries == LOADING_TRIES:
+                pending.loaded.set()
+            if membership.await_commit(pending, ASKING_SECONDS if pending.loaded.is_set() else 0.0):
+                break
 
     def _switch(self) -> None:
         """All members voted for the pending generation: enter it now, or leave."""

@@ -83,17 +83,18 @@ class Ahead:
                     del place[key]
         self._feed()
 
-    def hold(self, key: Key) -> float:
-        """Load it here and now and keep it, unless it is at hand. Seconds that took."""
-        if key in self._ready:
-            return 0.0
+    def hold(self, key: Key) -> bool:
+        """Have it at hand, if need be by loading it here and now. Whether it was there already."""
         began = time.perf_counter()
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._asked, self._patience)
+            if key in self._ready:
+                return True
         data = self._load(*key)
         with self._changed:
             self._ready[key] = data
-        seconds = time.perf_counter() - began
-        self._grow(seconds)
-        return seconds
+        self._grow(time.perf_counter() - began)
+        return False
 
     def take(self, key: Key) -> Any:
         """The batch, from wherever it is fastest. Raises what the script's own code raises."""

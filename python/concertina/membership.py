@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from concertina.mesh import GroupBroken, Listener, Mesh
 
+# How long a newcomer that still loads its first micro-batches keeps the others from switching.
+LOADING_SECONDS = 10.0
+
 
 class Stopped(Exception):
     """This process is to end, and the job with it, for now."""
@@ -28,6 +31,7 @@ class Pending:
         self.committed = False
         self.mesh: Mesh | None = None
         self.cancelled = threading.Event()
+        self.loaded = threading.Event()
 
     def has(self, worker: str) -> bool:
         return any(each == worker for each, _ in self.members)
@@ -40,6 +44,7 @@ class Membership:
         self.worker = worker
         self.completed = -1
         self.stopped = False
+        self.loads_first = False
         self._listener = listener
         self._send = send
         self._changed = threading.Condition()
@@ -50,6 +55,7 @@ class Membership:
         self._abandoned = -1
         self._applying = False
         self._owed: int | None = None
+        listener.completed = lambda: self.completed
 
     def obey(self, command: dict) -> None:
         """Carry out one command of the server; called by the control thread."""
@@ -60,6 +66,7 @@ class Membership:
             with self._changed:
                 if self._pending is not None and self._pending.generation == generation:
                     self._pending.committed = True
+                    self._changed.notify_all()
         elif kind == "abandon":
             with self._changed:
                 if self._pending is not None and self._pending.generation == generation:
@@ -89,6 +96,20 @@ class Membership:
         if pending is None or not pending.committed or pending.mesh is None:
             return mesh.size, mesh.rank
         return pending.mesh.size, pending.mesh.rank
+
+    def step_elsewhere(self, pending: Pending) -> int:
+        """Completed steps of the worker whose state this one is to receive; -1 when it does not say."""
+        try:
+            return self._listener.ask_step(*pending.members[pending.source])
+        except OSError:
+            return -1
+
+    def await_commit(self, pending: Pending, seconds: float) -> bool:
+        """Wait for so long; whether there is something else to do than to wait for this generation's commit."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: pending.committed or pending.cancelled.is_set() or self.stopped, seconds
+            )
 
     def await_formed(self) -> Pending:
         """Wait until a generation stands that this worker may enter without a switch, or one that goes on without it.
@@ -179,8 +200,12 @@ class Membership:
                 mesh.close()
                 return
             pending.mesh = mesh
-            self._send({"type": "formed", "generation": pending.generation})
             self._changed.notify_all()
+        if self.loads_first and self.completed < 0 and not pending.immediate:
+            pending.loaded.wait(LOADING_SECONDS)
+        with self._changed:
+            if not pending.cancelled.is_set():
+                self._send({"type": "formed", "generation": pending.generation})
 
     def _break(self, generation: int) -> None:
         with self._changed:
@@ -199,6 +224,8 @@ class Membership:
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.cancelled.set()
+            pending.loaded.set()
+            self._changed.notify_all()
             self._listener.wake()
             if pending.mesh is not None:
                 pending.mesh.abort(reason)

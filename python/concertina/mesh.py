@@ -16,12 +16,15 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 HANDSHAKE_SECONDS = 10.0
 FORMATION_SECONDS = 20.0
 SOCKET_BUFFER_BYTES = 1 << 20
 LONGEST_HELLO_BYTES = 4096
+
+_STEP = struct.Struct("!q")
 
 
 class GroupBroken(Exception):
@@ -59,6 +62,7 @@ class Listener:
         self._changed = threading.Condition()
         self._arrived: dict[tuple[int, str], socket.socket] = {}
         self._oldest = 0
+        self.completed: Callable[[], int] = lambda: -1
         self._socket = socket.create_server((host, 0), backlog=128)
         self.address = f"{host}:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._accept, name="concertina-accept", daemon=True).start()
@@ -84,6 +88,11 @@ class Listener:
         mesh = Mesh(generation, rank, sockets)
         mesh.workers = workers
         return mesh
+
+    def ask_step(self, worker: str, address: str) -> int:
+        """Completed steps of another worker, as they are now. Raises OSError."""
+        with self._call(worker, address, {"ask": "step"}, HANDSHAKE_SECONDS) as connection:
+            return int(_STEP.unpack(_receive(connection, _STEP.size))[0])
 
     def forget(self, up_to: int) -> None:
         """Close connections that arrived for generations up to this one and never became part of a mesh."""
@@ -122,6 +131,10 @@ class Listener:
             if hello["to"] != self._worker:
                 raise OSError("the caller wants another worker")
             connection.sendall(self._proof(b"called", bytes.fromhex(hello["challenge"]), body))
+            if "ask" in hello:
+                with connection:
+                    connection.sendall(_STEP.pack(self.completed()))
+                return
             key = (int(hello["generation"]), str(hello["from"]))
             with self._changed:
                 if key[0] < self._oldest:
@@ -148,18 +161,22 @@ class Listener:
     def _connect(
         self, generation: int, worker: str, address: str, limit: float, cancelled: threading.Event
     ) -> socket.socket:
+        if cancelled.is_set():
+            raise OSError("cancelled")
+        left = min(HANDSHAKE_SECONDS, limit - time.monotonic())
+        if left <= 0:
+            raise TimeoutError(f"worker {worker} at {address}: no time left")
+        return self._call(worker, address, {"generation": generation}, left)
+
+    def _call(self, worker: str, address: str, content: dict, seconds: float) -> socket.socket:
+        """A connection to another worker, each side having proved itself."""
         host, _, port = address.rpartition(":")
         connection: socket.socket | None = None
         try:
-            if cancelled.is_set():
-                raise OSError("cancelled")
-            left = min(HANDSHAKE_SECONDS, limit - time.monotonic())
-            if left <= 0:
-                raise TimeoutError("no time left")
-            connection = socket.create_connection((host.strip("[]"), int(port)), timeout=left)
+            connection = socket.create_connection((host.strip("[]"), int(port)), timeout=seconds)
             theirs = _receive(connection, 16)
             ours = secrets.token_bytes(16)
-            hello = {"generation": generation, "from": self._worker, "to": worker, "challenge": ours.hex()}
+            hello = {**content, "from": self._worker, "to": worker, "challenge": ours.hex()}
             body = json.dumps(hello).encode()
             connection.sendall(struct.pack("!I", len(body)) + body + self._proof(b"caller", theirs, body))
             if not hmac.compare_digest(_receive(connection, 32), self._proof(b"called", ours, body)):

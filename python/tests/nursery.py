@@ -64,7 +64,7 @@ def main():
         if 0 in ready:
             piece = os.read(0, 65536)
             if not piece:
-                return
+                os._exit(0)
             pending += piece
             *lines, pending = pending.split(b"\n")
             for line in lines:

@@ -14,12 +14,14 @@ from torch.utils.data import Dataset
 
 import concertina.engine
 import concertina.loading
+import concertina.membership
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
 from script_common import WORKER, die_where_told, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
 concertina.loading.WORTH_SECONDS = 0.0
+concertina.membership.LOADING_SECONDS = float(os.environ.get("TEST_LOADING_SECONDS", "10"))
 RESULTS = os.environ["RESULT_DIR"]
 OWN = os.getpid()
 EPOCHS = 3

@@ -106,6 +106,48 @@ def test_a_sample_that_blocks_is_named_by_the_watch(job):
     assert "in meet, called from script_data.py" in beat["where"]
 
 
+@pytest.mark.parametrize("threads", [0, 4])
+def test_a_newcomer_has_its_first_micro_batches_before_the_switch(job, alone, threads):  # noqa: F811
+    running = job(script="script_data.py", TEST_THREADS=threads)
+    running.gate(5)
+    running.grow_to(1)
+    running.run(lambda: running.step() >= 5)
+    (newcomer,) = running.start()
+    running.run(lambda: running.workers[newcomer].address is not None)
+    running.want(running.desired + [newcomer])
+
+    def loaded():
+        return [number for number, worker, *_ in loads(running) if worker == "2"]
+
+    order = partition.order(0, 1, 101).tolist()
+    first = order[64 + 16 : 96]
+    running.run(lambda: running.pending is not None and running.pending["committed"])
+    assert set(first) <= set(loaded())
+    assert running.step() == 5 and not [m for n, m in running.messages if n == newcomer and m["type"] == "switched"]
+    running.gate(8)
+    running.run(lambda: running.step() >= 8)
+    assert [m["step"] for n, m in running.messages if n == newcomer and m["type"] == "switched"] == [6]
+    if not threads:
+        assert sorted(number for number in loaded() if number in first) == sorted(first)
+    running.gate(1000)
+    assert (finished(running), figures(running)) == alone()
+
+
+def test_a_newcomer_that_loads_for_ever_holds_nobody_up(job, alone):  # noqa: F811
+    order = partition.order(0, 1, 101).tolist()
+    running = job(script="script_data.py", TEST_LOADING_SECONDS="0.2")
+    running.gate(5)
+    running.grow_to(1)
+    running.run(lambda: running.step() >= 5)
+    (newcomer,) = running.start(TEST_CASE=f"hang {order[64 + 16]}", CONCERTINA_HANG_SECONDS="0.3")
+    running.run(lambda: running.workers[newcomer].address is not None)
+    running.want(running.desired + [newcomer])
+    running.run(lambda: [m for n, m in running.messages if n == newcomer and m["type"] == "beat" and m["late"]])
+    running.kill(newcomer)
+    running.gate(1000)
+    assert (finished(running), figures(running)) == alone()
+
+
 # Without a job
 
 
