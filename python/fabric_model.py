@@ -229,6 +229,7 @@ class FabricModel:
             exit_process,
             place.watch,
             sums_mode,
+            place.bucket_bytes,
         )
         place.join(logical_workers, samples.steps_per_epoch, epochs)
         try:

@@ -15,6 +15,7 @@ import torch
 
 from concertina import evaluation, partition, process, state, sums
 from concertina.batches import MicroBatches, Samples
+from concertina.buckets import Buckets, Overlap
 from concertina.checkpoints import Checkpoints
 from concertina.evaluation import Evaluation, Row
 from concertina.files import ModelFiles
@@ -230,6 +231,7 @@ class Engine:
         leave: Callable[[], None],
         watch: Watch,
         sums_mode: str = "exact",
+        bucket_bytes: int | None = None,
     ):
         self._trainee = trainee
         self._samples = samples
@@ -250,11 +252,8 @@ class Engine:
         self._steps = samples.steps_per_epoch * epochs
         shapes = [each.shape for each in trainee.parameters]
         self._sums_mode = sums_mode
-        self._grid: sums.GridSum | sums.FloatSum
-        if sums_mode == "exact":
-            self._grid = sums.GridSum(shapes, logical_workers, device)
-        else:
-            self._grid = sums.FloatSum(shapes, trainee.gradient_dtype, device)
+        self._buckets = Buckets(shapes, trainee.gradient_dtype, sums_mode, logical_workers, device, bucket_bytes)
+        self._overlap = Overlap(trainee.parameters, self._buckets, device)
         self._bounds = [sums.FIRST_BOUND] * len(trainee.parameters)
         self._mesh: Mesh | None = None
         self._reduction: Reduction | None = None
@@ -319,6 +318,8 @@ class Engine:
                 if self._membership.stopped:
                     raise Stopped from broken
                 self._pause_began = self._pause_began or self._step_ended
+                self._mesh.abort(str(broken))
+                self._overlap.abandon()
                 self._membership.broken(self._mesh, str(broken))
                 self._await_generation()
         self._watch.end()
@@ -393,7 +394,8 @@ class Engine:
     def _enter(self, mesh: Mesh, source: int, receivers: list[int]) -> None:
         self._mesh = mesh
         self._watch.enter(STATE, mesh, self.step)
-        self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), self._grid.length, self._grid.dtype)
+        lengths, dtype = self._buckets.lengths, self._buckets.dtype
+        self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), lengths, dtype)
         self._hyperparameters_sent = None
         self._agreed = -1
         stateless = self.step < 0
@@ -409,6 +411,11 @@ class Engine:
             theirs = content.get("sums") if isinstance(content, dict) else None
             if theirs != self._sums_mode:
                 raise ValueError(f"sums is {self._sums_mode!r} in this worker; accepted is that of rank {source}, {theirs!r}")
+            mine, others = self._buckets.lengths, content.get("buckets") or []
+            if mine != others and sum(mine) == sum(others):
+                raise ValueError(
+                    f"CONCERTINA_BUCKET_BYTES makes {len(mine)} buckets in this worker; accepted are the {len(others)} of rank {source}"
+                )
             self._membership.apply(lambda: self._adopt(content))
             if stateless:
                 self._pause_began = None
@@ -451,6 +458,8 @@ class Engine:
             "step": self.step,
             "bounds": self._bounds,
             "sums": self._sums_mode,
+            "buckets": self._buckets.lengths,
+            "overlapping": self._overlap.overlapping,
             "tensors": self._trainee.tensors(),
             "optimizer": self._trainee.optimizer_state(),
             "report": None if report is None else list(vars(report).values()),
@@ -464,6 +473,8 @@ class Engine:
             raise state.DamagedState("the state is of another model")
         self._trainee.load(content["tensors"], content["optimizer"])
         self._bounds = content["bounds"]
+        if not content.get("overlapping", True):
+            self._overlap.stop_overlapping()
         self._report = None if content["report"] is None else Report(*content["report"])
         self._logged = max(self._logged, content["logged"])
         self._memory = content["memory"]
@@ -477,29 +488,32 @@ class Engine:
         """Compute, exchange and apply one step. Whether all members voted to switch after it."""
         began = time.monotonic()
         self._watch.enter(COMPUTING, self._mesh, self.step)
-        step, trainee, reduction = self.step, self._trainee, self._reduction
+        step, trainee, reduction, overlap = self.step, self._trainee, self._reduction, self._overlap
         slices = self._samples.slices(step)
         divisor = sum(map(len, slices)) / self._samples.full_slice
         divisor *= trainee.loss_scale()
         before = [each.detach().clone() for each in trainee.buffers()]
         for attempt in range(MOST_ATTEMPTS):
             computing = time.monotonic()
+            overlap.begin(reduction, divisor, trainee.mean, self._bounds)
             losses, accuracies, after = yield from self._compute(step, slices, before)
             self._watch.computed((time.monotonic() - computing) / max(1, len(reduction.block)))
-            total = self._grid.finish()
-            if self._device.type != "cpu":
-                total = total.cpu()
+            total = overlap.settle()
             vote = self._membership.vote()
             text = self._text(vote)
-            verdict = reduction.sum_up(step, attempt, vote, text, losses, accuracies, self._grid.maxima, total, after)
-            if not sums.overflowing(self._bounds, verdict.maxima):
+            maxima, changed = self._buckets.maxima, overlap.changed
+            verdict = reduction.sum_up(step, attempt, vote, text, losses, accuracies, maxima, total, after, changed)
+            if verdict.changed:
+                overlap.stop_overlapping()
+            elif not sums.overflowing(self._bounds, verdict.maxima):
                 break
-            self._bounds = sums.raised(self._bounds, verdict.maxima)
+            else:
+                self._bounds = sums.raised(self._bounds, verdict.maxima)
             # The text of this attempt is not taken up: what it said of the optimizer has to be said again.
             self._hyperparameters_sent = None
         else:
             raise RuntimeError(f"gradients of step {step} differ from one computation to the next; the model is not deterministic")
-        arrived = reduction.share(total, divisor, trainee.mean, after, text)
+        arrived = reduction.share(after, text)
         self._membership.apply(lambda: self._apply(step, verdict, slices, after, arrived, began))
         self._watch.stepped(time.monotonic() - began)
         if self._pause is not None:
@@ -514,9 +528,9 @@ class Engine:
         """This worker's micro-batches: their losses, accuracies, and the buffers logical worker 0 leaves (on other ranks, room)."""
         following = partition.block(self._logical_workers, *self._membership.following(self._mesh))
         self._samples.expect(step, self._reduction.block, following, self._steps)
-        self._grid.begin(self._bounds)
         losses, accuracies = [], []
         after: list[torch.Tensor] = []
+        last = max((each for each in self._reduction.block if slices[each]), default=-1)
         self._trainee.start_step()
         for logical_worker in self._reduction.block:
             positions = slices[logical_worker]
@@ -528,10 +542,13 @@ class Engine:
                 raise GroupBroken(self._mesh.aborted)
             self._trainee.forget_gradients()
             micro_batch = MicroBatch(step, logical_worker, positions)
+            weight = len(positions) / self._samples.full_slice
+            if logical_worker == last:
+                self._overlap.listen(weight)
             yield micro_batch
             losses.append(micro_batch.loss)
             accuracies.append(micro_batch.accuracy)
-            self._grid.add(self._trainee.gradients(), len(positions) / self._samples.full_slice)
+            self._overlap.add(self._trainee.gradients(), weight)
             if logical_worker == 0:
                 after = [each.detach().to("cpu", copy=True).contiguous() for each in self._trainee.buffers()]
             self._trainee.set_buffers(before)

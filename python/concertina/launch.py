@@ -47,6 +47,7 @@ class Place:
             kept=_count("CONCERTINA_CHECKPOINTS_KEPT", KEPT),
             hours=_number("CONCERTINA_CHECKPOINT_HOURS", 0.0, "a number of hours, at least 0"),
         )
+        self.bucket_bytes = _count("CONCERTINA_BUCKET_BYTES", 0) if os.environ.get("CONCERTINA_BUCKET_BYTES") else None
         self._worker = os.environ.get("CONCERTINA_WORKER", "standalone") if control is not None else "standalone"
         host = os.environ.get("CONCERTINA_LISTEN_HOST") or "127.0.0.1"
         self._listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), self._worker)
@@ -105,18 +106,6 @@ def whole(name: str, value: Any, least: int) -> int:
 def require_callable(name: str, value: Any) -> None:
     if not callable(value):
         raise ValueError(f"{name} is a {type(value).__name__}; accepted is a function")
-
-
-def require_trainable(model: Any, optimizer: Any) -> None:
-    """Raises ValueError unless these are a module and an optimizer whose step needs no closure."""
-    import torch
-
-    if not isinstance(model, torch.nn.Module):
-        raise ValueError(f"model is a {type(model).__name__}; accepted is a torch.nn.Module")
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise ValueError(f"optimizer is a {type(optimizer).__name__}; accepted is a torch.optim.Optimizer")
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError("optimizer is LBFGS; accepted are optimizers whose step needs no closure")
 
 
 def _discard(message: dict[str, Any]) -> None:

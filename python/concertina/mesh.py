@@ -28,19 +28,21 @@ _STEP = struct.Struct("!q")
 
 
 class GroupBroken(Exception):
-    """The generation cannot finish the exchange: a member died, or somebody aborted it. Raised to the training thread only."""
+    """The generation cannot finish the exchange: a member died, or somebody aborted it."""
 
 
 class Group(Protocol):
     """What the engine needs of a generation's connections; another transport implements this.
 
-    All members call `exchange` in the same order with matching lengths. `abort` is safe from any thread and makes the present and
+    All members call `exchange` in the same order with matching lengths, in one thread at a time. `aside` says that it is not the
+    training thread, which has work of its own meanwhile and waits for nobody. `abort` is safe from any thread and makes the present and
     every later exchange raise GroupBroken. Implementations keep no state outside the object.
     """
 
     generation: int
     rank: int
     size: int
+    aside: bool
 
     def exchange(self, outgoing: dict[int, list[memoryview]], incoming: dict[int, list[memoryview]]) -> None: ...
 
@@ -194,7 +196,8 @@ class Listener:
 class Mesh:
     """One generation's sockets, non-blocking; a `Group`.
 
-    Only the training thread calls `exchange` and `close`. A peer that is gone is noticed in the exchange that needs it, as
+    Only the training thread, and while that computes the one that exchanges for it, calls `exchange`; only the training thread calls
+    `close`, when no exchange is going on. A peer that is gone is noticed in the exchange that needs it, as
     GroupBroken; a peer that closed after sending everything it owed is no error.
     """
 
@@ -202,6 +205,7 @@ class Mesh:
         self.generation = generation
         self.rank = rank
         self.size = len(sockets) + 1
+        self.aside = False
         self.aborted: str | None = None
         self.workers: list[str] = []
         self.moved = 0
@@ -253,7 +257,9 @@ class Mesh:
                 self._poll.unregister(descriptor)
 
     def awaited(self) -> list[str]:
-        """Names of the workers the present exchange still waits for. Any thread; `moved` counts what has arrived meanwhile."""
+        """Names of the workers that the training thread waits for. Any thread; `moved` counts what has arrived meanwhile."""
+        if self.aside:
+            return []
         sending, receiving = self._owing
         return [self.workers[rank] for rank in sorted({*tuple(sending), *tuple(receiving)})]
 

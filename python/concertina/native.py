@@ -11,7 +11,7 @@ import functools
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,7 @@ class ElasticJob:
             exit_process,
             self._place.watch,
             sums_mode,
+            self._place.bucket_bytes,
         )
         self._course: Iterator[Any] | None = None
         self._next: MicroBatch | EpochEnd | None = None
@@ -108,7 +109,7 @@ class ElasticJob:
         self._told: float | None = None
         self._done = False
         self._over = False
-        self._replaced = _guard(optimizers.given, self._trainee)
+        self._replaced = [_guard(each, self._trainee) for each in optimizers.all]
         self._former_hook = sys.excepthook
         sys.excepthook = self._hook
         atexit.register(self._script_ended)
@@ -265,7 +266,8 @@ class ElasticJob:
         if sys.excepthook == self._hook:
             sys.excepthook = self._former_hook
         atexit.unregister(self._script_ended)
-        self._replaced()
+        for undo in self._replaced:
+            undo()
 
     def _fail(self, error: BaseException) -> None:
         """Tell the server why this script ends, with the user's own lines; SystemExit is told when the script has ended."""
@@ -295,7 +297,7 @@ class ElasticJob:
 
 def elastic(
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | Mapping[str, torch.optim.Optimizer],
     dataset: Any,
     *,
     batch_size: int,
@@ -309,7 +311,8 @@ def elastic(
 ) -> ElasticJob:
     """Make a loop's training elastic; without a platform it trains the same way on the one worker there is.
 
-    model, optimizer    built alike in every worker, on the CPU; the model is moved to the worker's device
+    model, optimizer    built alike in every worker, on the CPU; the model is moved to the worker's device. Several optimizers, each
+                        parameter in one of them, are a list, tuple or dict
     dataset             with __len__ and __getitem__: a sample is reached by its number from whichever worker computes it
     batch_size          samples of one batch, that is of one logical worker in one step; a step has logical_workers times as many
     logical_workers     shares of a step, and the most workers that can compute; default: what the job was submitted for, else 1
@@ -322,7 +325,8 @@ def elastic(
     """
     control = launch.connect("elastic")
     try:
-        launch.require_trainable(model, optimizer)
+        if not isinstance(model, torch.nn.Module):
+            raise ValueError(f"model is a {type(model).__name__}; accepted is a torch.nn.Module")
         if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise ValueError(
                 f"dataset is a {type(dataset).__name__}; accepted is a data set with __len__ and __getitem__, because a sample must be "

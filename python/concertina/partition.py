@@ -34,6 +34,21 @@ def slices(samples: int, logical_workers: int, smallest: int) -> list[range]:
     return [block(samples, used, part) if part < used else range(0) for part in range(logical_workers)]
 
 
+def buckets(lengths: list[int], width: int, most: int) -> list[range]:
+    """Runs of tensors that are exchanged together, at most `most` bytes each or a single tensor, the last tensors first.
+
+    `lengths` are elements per tensor and `width` bytes per element. Backward passes reach the last tensors first, more or less; what
+    counts is that the answer is the same on every worker.
+    """
+    found, stop, size = [], len(lengths), 0
+    for k in range(len(lengths) - 1, -1, -1):
+        if k + 1 < stop and size + width * lengths[k] > most:
+            found.append(range(k + 1, stop))
+            stop, size = k + 1, 0
+        size += width * lengths[k]
+    return [*found, range(stop)]
+
+
 def number_from(*parts: object) -> int:
     """A 63-bit seed that depends on all parts and nothing else."""
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()

@@ -69,22 +69,27 @@ class GridSum:
     """Accumulates gradients of micro-batches in one contiguous float64 vector of P elements.
 
     Used by one thread. `begin` fixes the bounds of a step, `add` takes one micro-batch, then `finish` gives the exact sum of the
-    rounded contributions and `maxima` the greatest finite magnitude of each tensor: -1 where no micro-batch produced a gradient.
+    rounded contributions.
 
     In main memory the vector is worked on in stretches that stay in a core's cache: several small tensors, or a piece of a large one.
     """
 
     dtype = torch.float64
 
-    def __init__(self, shapes: list[torch.Size], logical_workers: int, device: torch.device):
+    def __init__(
+        self, shapes: list[torch.Size], logical_workers: int, device: torch.device, work: torch.Tensor | None = None
+    ):
+        """`work`: room for float64 numbers, `room(…)` of them, that several sums of one thread may share."""
         self.sizes = [shape.numel() for shape in shapes]
         self.length = sum(self.sizes)
         self.scale = 0.75 * power_of_two_above(float(max(logical_workers, 4)))
         self.total = torch.zeros(self.length, dtype=torch.float64, device=device)
-        self.maxima = [-1.0] * len(self.sizes)
+        self._maxima = [-1.0] * len(self.sizes)
+        self._unread: tuple | None = None
+        self._at_once = device.type == "cpu"
         self._empty = True
-        most = STRETCH if device.type == "cpu" else max(self.length, 1)
-        self._work = torch.zeros(min(most, self.length), dtype=torch.float64, device=device)
+        most = STRETCH if self._at_once else max(self.length, 1)
+        self._work = torch.zeros(self.room(self.length, device), dtype=torch.float64, device=device) if work is None else work
         self._constants = torch.zeros(self.length, dtype=torch.float64, device=device)
         self._constant_pieces = list(torch.split(self._constants, self.sizes)) if self.sizes else []
         self._filled = [0.0] * len(self.sizes)
@@ -97,17 +102,30 @@ class GridSum:
             pieces = [(k, first, last, *views) for (k, first, last, _), views in zip(tensors, whole)]
             self._stretches.append((*places[0], self._constants[start:stop], pieces))
 
+    @staticmethod
+    def room(length: int, device: torch.device) -> int:
+        """Elements of work that a sum of this length needs."""
+        return min(STRETCH, length) if device.type == "cpu" else length
+
+    @property
+    def maxima(self) -> list[float]:
+        """The greatest finite magnitude of each tensor since `begin`: -1 where no micro-batch produced a gradient."""
+        self._read_maxima()
+        return self._maxima
+
     def begin(self, bounds: list[float]) -> None:
         """Start a step; `bounds` has one power of two per tensor."""
         for k, bound in enumerate(bounds):
             if self._filled[k] != bound:
                 self._filled[k] = bound
                 self._constant_pieces[k].fill_(self.scale * bound)
-        self.maxima = [-1.0] * len(self.sizes)
+        self._maxima = [-1.0] * len(self.sizes)
+        self._unread = None
         self._empty = True
 
     def add(self, gradients: list[torch.Tensor | None], weight: float) -> None:
         """Add one micro-batch: a gradient (or None) per tensor, times `weight`, which is positive."""
+        self._read_maxima()
         flat = [None if each is None else _flat(each, weight) for each in gradients]
         extremes: list[torch.Tensor] = []
         seen: list[int] = []
@@ -136,7 +154,11 @@ class GridSum:
             if not self._empty:
                 total.add_(target)
         self._empty = False
-        self._note_maxima(flat, weight, seen, torch.stack(extremes).tolist() if extremes else [])
+        # A device is not waited for here, where it may be in the middle of a backward pass.
+        if extremes:
+            self._unread = (flat, weight, seen, torch.stack(extremes))
+            if self._at_once:
+                self._read_maxima()
 
     def finish(self) -> torch.Tensor:
         """The sum over all micro-batches added since `begin`: float64, P elements, on the device."""
@@ -144,6 +166,11 @@ class GridSum:
             self.total.zero_()
             self._empty = False
         return self.total
+
+    def _read_maxima(self) -> None:
+        if self._unread is not None:
+            (flat, weight, seen, extremes), self._unread = self._unread, None
+            self._note_maxima(flat, weight, seen, extremes.tolist())
 
     def _note_maxima(
         self, flat: list[torch.Tensor | None], weight: float, seen: list[int], extremes: list[float]
@@ -153,11 +180,11 @@ class GridSum:
             maximum = max(-extremes[2 * position], extremes[2 * position + 1]) * weight
             if not maximum <= GREATEST_BOUND:
                 wild.add(k)
-            elif maximum > self.maxima[k]:
-                self.maxima[k] = maximum if maximum else 0.0
+            elif maximum > self._maxima[k]:
+                self._maxima[k] = maximum if maximum else 0.0
         for k in wild:
             finite = torch.nan_to_num(flat[k].to(torch.float64), nan=0.0, posinf=0.0, neginf=0.0)
-            self.maxima[k] = max(self.maxima[k], float(finite.abs().max()) * weight)
+            self._maxima[k] = max(self._maxima[k], float(finite.abs().max()) * weight)
 
 
 class FloatSum:
@@ -211,13 +238,13 @@ def chosen(value: str | None, inherited: str | None) -> str:
     return text
 
 
-def mean_into(total: torch.Tensor, divisor: float, target: torch.Tensor) -> None:
+def mean_into(total: torch.Tensor, divisor: float, target: torch.Tensor, stretch: int = STRETCH) -> None:
     """Write total / divisor into `target` (same length, its own dtype) with a single rounding; every NaN becomes the same NaN.
 
-    `total` is used up.
+    `total` is used up. `stretch`: elements that are worked on at a time.
     """
     exact_inverse = math.frexp(divisor)[0] == 0.5
-    for piece, place in zip(torch.split(total, STRETCH), torch.split(target, STRETCH)):
+    for piece, place in zip(torch.split(total, stretch), torch.split(target, stretch)):
         if exact_inverse:
             if divisor != 1.0:
                 piece.mul_(1.0 / divisor)

@@ -7,6 +7,13 @@ import time
 import torch
 from torch.utils.data import Dataset
 
+import concertina.buckets
+import concertina.mesh
+import concertina.reduction
+
+if os.environ.get("TEST_TWO_ROUNDS") == "1":
+    concertina.reduction.SMALL_BYTES = 0
+
 WORKER = os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2]
 
 
@@ -44,3 +51,28 @@ def wait_for_gate(number):
 def die_where_told(number):
     if f"{WORKER}:{number}" in os.environ.get("CONCERTINA_FAIL_AT", "").split(","):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note_buckets():
+    """Write down which buckets are added up while a backward pass still runs, and die in the middle of one where the test says so."""
+    add, exchange = concertina.buckets.Overlap._add, concertina.reduction.Reduction._exchange
+    notes = open(os.path.join(os.environ["RESULT_DIR"], f"buckets.{WORKER}"), "a", buffering=1)
+    exchanged = 0
+
+    def noted(overlap, place, *others):
+        if overlap._listening:
+            notes.write(f"{place}\n")
+        add(overlap, place, *others)
+
+    def counted(reduction, total, *others):
+        nonlocal exchanged
+        exchanged += 1
+        if f"{WORKER}:{exchanged}" in os.environ.get("TEST_DIE_IN_BUCKET", "").split(","):
+            mesh = reduction.group
+            for other in mesh._sockets.values():
+                other.send(bytes(3))
+            os.kill(os.getpid(), signal.SIGKILL)
+        exchange(reduction, total, *others)
+
+    concertina.buckets.Overlap._add = noted
+    concertina.reduction.Reduction._exchange = counted

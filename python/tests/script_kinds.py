@@ -6,15 +6,18 @@ import os
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
+from torch.utils.data import default_collate
 
 import concertina.engine
 from callbacks import Callback, LoggerCallback
 from fabric_model import FabricModel
-from script_common import Numbered, die_where_told, wait_for_gate
+from script_common import Numbered, die_where_told, note_buckets, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
 KIND = os.environ["TEST_KIND"]
 EPOCHS = 6
+note_buckets()
 
 
 class Plain(nn.Module):
@@ -54,6 +57,21 @@ class Embedded(nn.Module):
 
     def forward(self, x):
         return self.head(torch.cat([self.table((x[:, 0].abs() * 13).long() % 40), x], 1))
+
+
+class Sometimes(nn.Module):
+    """A branch that only some micro-batches take, a head that is never used, and layers recomputed in the backward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.spare = nn.Linear(16, 32), nn.Linear(32, 3), nn.Linear(4, 4)
+        self.side, self.again = nn.Linear(16, 32), nn.Linear(32, 32)
+
+    def forward(self, x):
+        hidden = self.body(x) + (self.side(x) if float(x.sum()) > 0.0 else 0.0)
+        for _ in range(2):
+            hidden = checkpoint(lambda each: F.relu(self.again(each)), hidden, use_reentrant=True)
+        return self.head(hidden)
 
 
 class Rates(Callback):
@@ -99,9 +117,15 @@ def step(model, data, eva, train_loader, fn_args):
     loss = model.get_loss_function()(model(x), y)
     if KIND == "overflow" and number == 5 and fn_args["logical_worker"] == 1:
         loss = loss * 1e38
+    if KIND == "twice" and number % 3 == 2:
+        (loss / 2).backward(retain_graph=True)
+        loss = loss / 2
     model.backward(loss)
     if KIND == "by hand":
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    if KIND == "behind its back" and number > 4:
+        for each in model.parameters():
+            each.grad.data.clamp_(-0.02, 0.02)
     return 0.0, loss
 
 
@@ -110,7 +134,7 @@ def check(model, test_iter, fn_args):
     return sum(float(F.cross_entropy(model(x), y)) for x, y in batches)
 
 
-net = {"buffers": Buffered, "sparse": Embedded, "sparse adam": Embedded}.get(KIND, Plain)()
+net = {"buffers": Buffered, "sparse": Embedded, "sparse adam": Embedded, "sometimes": Sometimes}.get(KIND, Plain)()
 options = {}
 if KIND == "bfloat16":
     net = net.bfloat16()
@@ -142,12 +166,15 @@ options.update(
 )
 if KIND != "sparse adam":
     options["driver_logger"] = RateLog()
+if KIND == "no step function":
+    options["fn_batch_collate"] = lambda samples: default_collate([(x, y) for x, y, _ in samples])
+    check = None
 fabric = FabricModel(
     net,
     lambda: (Numbered(int(os.environ.get("TEST_SAMPLES", "101")), (16,), 1), Numbered(30, (16,), 2)),
     F.cross_entropy,
     optimizer,
-    fn_step_train=step,
+    fn_step_train=None if KIND == "no step function" else step,
     fn_test=check,
     **options,
 )

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 import concertina.engine
 from concertina import elastic
+from script_common import note_buckets
 
 warnings.simplefilter("ignore")
 concertina.engine.PROGRESS_SECONDS = 0.0
@@ -21,6 +22,7 @@ RESULTS = os.environ["RESULT_DIR"]
 WORKER = os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2]
 EPOCHS = 4
 CASE = os.environ.get("TEST_CASE", "")
+note_buckets()
 
 
 class Numbered(Dataset):
@@ -69,6 +71,8 @@ model = nn.Sequential(
     nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.2), nn.Linear(54, 2)
 )
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+if CASE.startswith("several"):
+    optimizer = [torch.optim.SGD(model[:2].parameters(), lr=0.05, momentum=0.9), torch.optim.Adam(model[6].parameters(), lr=0.01)]
 
 if os.environ.get("TEST_API") == "fabric":
     from fabric_model import FabricModel
@@ -113,6 +117,8 @@ for epoch in job.epochs():
         job.report(loss=loss if CASE == "reported" else None, accuracy=percent(outputs, labels))
         if CASE == "own step":
             optimizer.step()
+        if CASE == "several, own step":
+            optimizer[1].step()
         if CASE == "break" and job.step == 9:
             break
     if CASE == "exit" and epoch.number == 1:

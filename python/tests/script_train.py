@@ -10,14 +10,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import concertina.engine
-import concertina.reduction
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
 from script_common import WORKER, Numbered, die_where_told, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
-if os.environ.get("TEST_TWO_ROUNDS") == "1":
-    concertina.reduction.SMALL_BYTES = 0
 EPOCHS = int(os.environ.get("TEST_EPOCHS", "4"))
 SAMPLES = int(os.environ.get("TEST_SAMPLES", "203"))
 

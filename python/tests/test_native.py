@@ -65,7 +65,7 @@ def test_the_loop_gives_the_weights_and_the_curve_of_the_same_computation_in_a_f
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])
-@pytest.mark.parametrize("case", ["", "scheduler", "epochs"])
+@pytest.mark.parametrize("case", ["", "scheduler", "epochs", "several"])
 def test_any_number_of_workers_gives_the_same_weights_and_curve(job, undisturbed, workers, case):
     running = job(script="script_native.py", TEST_CASE=case)
     running.grow_to(workers)
@@ -137,6 +137,7 @@ def test_a_job_that_loses_every_worker_goes_on_from_its_checkpoint(job, undistur
         ("no backward", "RuntimeError: a batch of step 0 ended without a gradient; accepted is job.backward(loss)"),
         ("no loss", "RuntimeError: a batch of step 0 ended without a loss; accepted is job.backward(loss)"),
         ("own step", "RuntimeError: optimizer.step was called in an elastic loop; accepted is to leave it out"),
+        ("several, own step", "RuntimeError: optimizer.step was called in an elastic loop; accepted is to leave it out"),
         ("break", "RuntimeError: the loop over epoch 1 was left early, in step 2 of 7; accepted is"),
         ("exit", "RuntimeError: the training was left after 14 of 28 steps; accepted is to go through every batch"),
     ],

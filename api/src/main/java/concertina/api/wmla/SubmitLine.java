@@ -35,7 +35,11 @@ public final class SubmitLine {
     private static final Pattern VARIABLE = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
     private static final String SUMS = "CONCERTINA_SUMS";
     private static final List<String> OF_TRAINING = List.of(
-            SUMS, "CONCERTINA_CHECKPOINT_SECONDS", "CONCERTINA_CHECKPOINTS_KEPT", "CONCERTINA_CHECKPOINT_HOURS");
+            SUMS,
+            "CONCERTINA_BUCKET_BYTES",
+            "CONCERTINA_CHECKPOINT_SECONDS",
+            "CONCERTINA_CHECKPOINTS_KEPT",
+            "CONCERTINA_CHECKPOINT_HOURS");
     private static final Pattern SIZE =
             Pattern.compile("(\\d{1,15}(\\.\\d{1,6})?)([KMGTkmgt]([iI]?[bB])?|[KMGTkmgt][iI])?");
     private static final Pattern DECIMAL = Pattern.compile("\\d{1,9}(\\.\\d{1,9})?");

@@ -266,8 +266,10 @@ class SubmitLineTest {
 
     @Test
     void aSubmissionMayChooseHowGradientsAreAddedUpAndWhenCheckpointsAreWritten() {
-        assertThat(parse(START + "--msd-env CONCERTINA_SUMS=float --msd-env CONCERTINA_CHECKPOINT_SECONDS=5")
+        assertThat(parse(START + "--msd-env CONCERTINA_SUMS=float --msd-env CONCERTINA_CHECKPOINT_SECONDS=5"
+                                + " --msd-env CONCERTINA_BUCKET_BYTES=65536")
                         .environment())
+                .containsEntry("CONCERTINA_BUCKET_BYTES", "65536")
                 .containsEntry("CONCERTINA_SUMS", "float")
                 .containsEntry("CONCERTINA_CHECKPOINT_SECONDS", "5");
         refused(
