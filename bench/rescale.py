@@ -20,14 +20,14 @@ from measured.platform import ElasticJob, Platform
 from measured.torchrun import Torchrun
 
 EVENTS = ("grow", "shrink", "kill")
-WIDTH = 32
+MODEL = "--width 32"
 
 
 def concertina(folder, repetitions):
     """Ours: one job through all repetitions."""
     measured = {event: [] for event in EVENTS}
     with Platform(os.path.join(folder, "platform"), 4) as platform:
-        job = ElasticJob(platform, os.path.join(folder, "job"), WIDTH)
+        job = ElasticJob(platform, os.path.join(folder, "job"), MODEL)
         for count in range(repetitions):
             for event in ("shrink", "grow", "kill"):
                 measured[event].append(getattr(job, event)())
@@ -40,7 +40,7 @@ def concertina(folder, repetitions):
 def torchrun(folder, repetitions, checkpoint_steps):
     """torchrun: two agents become four, one process dies, two agents leave, and again."""
     measured = {event: [] for event in EVENTS}
-    with Torchrun(os.path.join(folder, f"torchrun{checkpoint_steps}"), checkpoint_steps, WIDTH) as job:
+    with Torchrun(os.path.join(folder, f"torchrun{checkpoint_steps}"), checkpoint_steps, MODEL) as job:
         job.start(2)
         for count in range(repetitions):
             measured["grow"].append(job.grow(2))

@@ -48,17 +48,20 @@ def script_files():
     return files
 
 
-def undisturbed(folder, model):
+def undisturbed(folder, model, device):
     """The same script in one process without any platform: (its Run, digest of its weights)."""
+    report.progress(f"chaos: undisturbed run of {model}")
     scratch = os.path.join(folder, "undisturbed", model)
     os.makedirs(scratch)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RESULT_DIR": scratch}
     environment["PYTHONPATH"] = os.path.join(HOME, "python")
+    if device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
     for name, path in script_files().items():
         shutil.copyfile(path, os.path.join(scratch, name))
     trace = os.path.join(scratch, "trace")
     command = [sys.executable, os.path.join(scratch, "main.py"), "--model", model, "--trace", trace, "--epochs", str(EPOCHS)]
-    done = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         raise RuntimeError(f"the undisturbed run of {model} ended with {done.returncode}: {done.stderr[-2000:]}")
     entries = commits.read(trace)
@@ -139,8 +142,9 @@ class Tail:
 class Life:
     """One schedule carried out on a cluster; `run` returns what came of it."""
 
-    def __init__(self, cluster, folder, schedule, expected):
+    def __init__(self, cluster, folder, schedule, expected, device):
         self._cluster = cluster
+        self._device = device
         self._folder = os.path.join(folder, f"seed{schedule.seed}")
         self._schedule = schedule
         self._run, self._digest = expected
@@ -153,6 +157,7 @@ class Life:
         trace = os.path.join(self._folder, "trace")
         os.makedirs(trace)
         line = f"--exec-start edtPyTorch --numWorker 4 --model {self._schedule.model} --trace {trace} --epochs {EPOCHS} --pace-ms {PACE_MILLIS}"
+        line += f" --workerDeviceType {self._device}"
         began = time.monotonic()
         self._tail = Tail(trace)
         job = self._cluster.submit(line, script_files())
@@ -183,7 +188,7 @@ class Life:
         return {
             "seed": self._schedule.seed, "model": self._schedule.model, "events": self._schedule.events, "job": job, "faults": faults,
             "effective": dict(self._effective), "sizes": sizes, "pauses": [change["pauseMillis"] for change in described["switches"]],
-            "repeatedInFlight": found.repeated_in_flight, "repeatedFromCheckpoint": found.repeated_from_checkpoint,
+            "repeatedInFlight": found.repeated_in_flight, "repeatedAfterLossOfAllWorkers": found.repeated_after_loss_of_all,
             "resumed": found.resumed, "begunAgain": found.restarted, "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
 
@@ -238,19 +243,24 @@ class Life:
         time.sleep(0.03)
 
 
-def measure(folder, schedules, first_seed, seconds):
-    """Carries out schedules until all are done or the time is over; returns (figures, raw results of each)."""
-    report.progress(f"chaos: seeds {first_seed} to {first_seed + schedules - 1}; undisturbed runs of {', '.join(MODELS)} first")
-    expected = {model: undisturbed(folder, model) for model in MODELS}
-    done, began = [], time.monotonic()
-    with Cluster(os.path.join(folder, "cluster"), 2) as cluster:
+def measure(folder, schedules, first_seed, seconds, device="cpu"):
+    """Carries out schedules until all are done or the time is over; returns (figures, raw results of each, targets).
+
+    On two agents of two slots each, or on four agents that all have the same GPU.
+    """
+    report.progress(f"chaos: seeds {first_seed} to {first_seed + schedules - 1} on {device}")
+    expected, done, began = {}, [], time.monotonic()
+    gpu = device == "gpu"
+    with Cluster(os.path.join(folder, "cluster"), 4 if gpu else 2, None if gpu else 2) as cluster:
         for seed in range(first_seed, first_seed + schedules):
             if time.monotonic() - began > seconds:
                 report.progress(f"chaos: {seconds} s are over after {len(done)} of {schedules} schedules")
                 break
             schedule = Schedule(seed)
+            if schedule.model not in expected:
+                expected[schedule.model] = undisturbed(folder, schedule.model, device)
             try:
-                result = Life(cluster, folder, schedule, expected[schedule.model]).run()
+                result = Life(cluster, folder, schedule, expected[schedule.model], device).run()
             except (TimeoutError, OSError, KeyError) as error:
                 result = {"seed": seed, "model": schedule.model, "events": schedule.events, "faults": [f"{type(error).__name__}: {error}"]}
             cluster.await_agents()
@@ -273,10 +283,17 @@ def measure(folder, schedules, first_seed, seconds):
         "models": dict(Counter(each["model"] for each in done)),
         "events": dict(effective),
         "steps_repeated_in_flight": sum(each.get("repeatedInFlight", 0) for each in done),
-        "steps_repeated_from_checkpoint": sum(each.get("repeatedFromCheckpoint", 0) for each in done),
+        "steps_repeated_after_loss_of_all_workers": sum(each.get("repeatedAfterLossOfAllWorkers", 0) for each in done),
         "resumed_from_checkpoint": sum(each.get("resumed", 0) for each in done),
         "begun_again": sum(each.get("begunAgain", 0) for each in done),
         "pause_ms": report.quantiles(pauses) if pauses else None,
         "seconds": round(time.monotonic() - began),
     }
-    return figures, done
+    what = f"schedules with the weights, losses and samples of the undisturbed run, of {len(done)}, {device}"
+    return figures, done, [report.target(what, figures["identical"], "≥", len(done), "")]
+
+
+def show(figures):
+    """Prints the table."""
+    rows = [[name, value] for name, value in figures.items() if name not in ("events", "models", "pause_ms")]
+    report.table(["chaos", ""], rows + [[f"event: {kind}", count] for kind, count in sorted(figures["events"].items())])

@@ -13,9 +13,10 @@ LIMIT_SECONDS = 90
 
 
 class Cluster(Platform):
-    """A server and agents of two slots each, started with the commands that production starts. Not thread-safe.
+    """A server and agents, started with the commands that production starts. Not thread-safe.
 
     :param agents: how many
+    :param slots: CPU shares of each; None for the GPUs that it finds, which are the same for all agents of this machine
     """
 
     def __init__(self, folder, agents, slots=2):
@@ -60,9 +61,10 @@ class Cluster(Platform):
     def start_agent(self, name):
         """Starts an agent and does not wait for it."""
         server = os.path.join(self.folder, "server")
+        slots = () if self._slots is None else ("--slots", str(self._slots))
         self._start(
             name, "96m", "concertina.agent.AgentMain", "--server", self._address, "--server-certificate", f"{server}/tls/certificate.pem",
-            "--token-file", f"{server}/agent-token", "--name", name, "--slots", str(self._slots), "--data", f"{self.folder}/agents/{name}",
+            "--token-file", f"{server}/agent-token", "--name", name, *slots, "--data", f"{self.folder}/agents/{name}",
             "--python", os.environ["CONCERTINA_PYTHON"], "--home", HOME, "--data-folder", f"{self.folder}/data",
             "--shared-folder", f"{self.folder}/shared",
         )  # fmt: skip
@@ -87,9 +89,15 @@ class Cluster(Platform):
         process.wait()
 
     def _start(self, name, heap, main, *arguments):
-        jars = sorted(glob.glob(os.path.join(os.path.realpath(os.path.join(HOME, ".concertina", "build", "current")), "*.jar")))
+        classes = os.environ.get("CONCERTINA_CLASS_PATH")
+        if not classes:
+            built = os.path.realpath(os.path.join(HOME, ".concertina", "build", "current"))
+            classes = os.pathsep.join(sorted(glob.glob(os.path.join(built, "*.jar"))))
         java = os.path.join(os.environ["JAVA_HOME"], "bin", "java")
         command = [java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{heap}", "--enable-native-access=ALL-UNNAMED"]
-        command += ["-cp", os.pathsep.join(jars), main, *arguments]
+        if name in self.names:
+            # One processor a slot, so that workers compute with one thread, as all that they are compared with, on any machine.
+            command.append(f"-XX:ActiveProcessorCount={self._slots or 1}")
+        command += ["-cp", classes, main, *arguments]
         with open(os.path.join(self._folder, f"{name}.log"), "a", encoding="utf-8") as log:
             self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, "CONCERTINA_HOME": HOME})

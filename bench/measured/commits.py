@@ -2,7 +2,7 @@
 
 `watch` wraps three methods of the engine. One JSON line each goes to `<folder>/<process id>.jsonl`:
 
-* `computed`: this worker has finished its micro-batches of a step; the sample ids are those that the data set was really asked for
+* `computed`: this worker has finished its micro-batches of a step; the sample ids are those that the model was given
 * `committed`: this worker applied the step, with this loss
 * `started`: this worker, as the first of a job whose state nobody holds, begins at that step (0, or a checkpoint's)
 * `logged`: rank 0 told the script's logger about the step
@@ -91,7 +91,7 @@ class Run:
 
     def __init__(self, entries, steps_per_epoch):
         self.ids, self.losses, self.faults = {}, {}, []
-        self.repeated_in_flight = self.repeated_from_checkpoint = 0
+        self.repeated_in_flight = self.repeated_after_loss_of_all = 0
         computed, committed, starts = {}, {}, []
         for entry in entries:
             if entry["kind"] == "computed":
@@ -128,7 +128,7 @@ class Run:
     def _repeated(self, step, earlier_entries, earlier, later, computed, starts):
         """A step that was committed twice is right only after a loss of all state, or when all who had committed it died."""
         if any(earlier < generation <= later and begun < step for generation, begun in starts):
-            self.repeated_from_checkpoint += 1
+            self.repeated_after_loss_of_all += 1
             return
         had = {entry["process"] for entry in earlier_entries}
         again = {entry["process"] for each in computed.get((step, later), {}).values() for entry in each}

@@ -14,7 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 
-from measured.window import settled, window
+from measured.window import SETTLED_STEPS, settled, window
 
 BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HOME = os.environ.get("CONCERTINA_HOME") or os.path.dirname(BENCH)
@@ -95,42 +95,49 @@ class Platform:
 class ElasticJob:
     """A job of at most four workers on four slots, grown and shrunk by the coming and going of a second job of the same kind.
 
-    :param width: channels of the network's first layer
+    :param model: the script's arguments for its model
+    :param batch: samples of a logical worker in a step
+    :param steps: in a row that make the job settled
+    :param device: `cpu` or `gpu`
     """
 
-    def __init__(self, platform, folder, width):
+    def __init__(self, platform, folder, model, batch=16, steps=SETTLED_STEPS, device="cpu"):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         self._platform = platform
         self._folder = folder
-        self._width = width
+        self._arguments = f"{model} --batch-size {batch} --workerDeviceType {device}"
+        self._steps = steps
         self._count = 0
         self._second = None
         self.trace, self.job = self._submit()
-        settled(self.trace, 4, 0)
+        self._settled(4, 0)
 
     def shrink(self):
         """Lets a second job take half of the slots."""
         since = time.monotonic()
         _, self._second = self._submit()
-        return window(self.trace, since, settled(self.trace, 2, since))
+        return window(self.trace, since, self._settled(2, since))
 
     def grow(self):
         """Ends the second job; the first takes its slots back."""
         since = time.monotonic()
         self._platform.stop(self._second)
-        return window(self.trace, since, settled(self.trace, 4, since))
+        return window(self.trace, since, self._settled(4, since))
 
     def kill(self):
         """Kills the newest worker with KILL."""
-        victim = settled(self.trace, 4, 0).workers[-1]
+        victim = self._settled(4, 0).workers[-1]
         since = time.monotonic()
         os.kill(victim, signal.SIGKILL)
-        return window(self.trace, since, settled(self.trace, 4, since))
+        return window(self.trace, since, self._settled(4, since))
 
     def pauses_reported(self):
         """What the platform itself says of each change: members, milliseconds."""
         return [(change["members"], change["pauseMillis"]) for change in self._platform.job(self.job)["switches"]]
+
+    def _settled(self, size, since):
+        return settled(self.trace, size, since, self._steps)
 
     def _submit(self):
         self._count += 1
@@ -139,6 +146,7 @@ class ElasticJob:
         digits = os.path.join(HOME, "examples", "digits")
         files = {name: os.path.join(digits, name) for name in ("network.py", "digits.csv.gz")}
         files["main.py"] = os.path.join(BENCH, "scripts", "elastic", "main.py")
+        files["models.py"] = os.path.join(BENCH, "scripts", "elastic", "models.py")
         files["tracing.py"] = os.path.join(BENCH, "measured", "tracing.py")
-        arguments = f"--exec-start edtPyTorch --numWorker 4 --batch-size 16 --workers 4 --width {self._width} --trace {trace}"
+        arguments = f"--exec-start edtPyTorch --numWorker 4 --workers 4 --trace {trace} {self._arguments}"
         return trace, self._platform.submit(arguments, files)

@@ -10,14 +10,40 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 from measured import report, tracing
-from measured.platform import BENCH, Platform
+from measured.cluster import Cluster
+from measured.platform import BENCH
 
-SIDES = ("exact", "float", "torch")
 MODELS = ("cnn", "transformer")
 WARM_STEPS = 8
 LIMIT_SECONDS = 180
+LEAST_STEP_MS = 50
+# What a step is made to take at least, so that one on a faster moment of the machine is not below the former.
+WANTED_STEP_MS = 60
+GREATEST_BATCH = 4096
+EXACT_RATIO, FLOAT_RATIO = 0.93, 0.97
+
+
+@dataclass(frozen=True)
+class Series:
+    """Sides that are compared with each other.
+
+    :param workers: processes of each side
+    :param logical_workers: micro-batches of a step
+    :param device: `cpu` or `gpu`
+    :param peers: name of each of PyTorch's sides to its further arguments, in which {whole} stands for the samples of a step
+    """
+
+    model: str
+    workers: int
+    logical_workers: int
+    device: str
+    peers: dict
+
+    def __str__(self):
+        return f"{self.model}, {self.workers} worker{'s' if self.workers > 1 else ''}, {self.device}"
 
 
 def files():
@@ -27,16 +53,17 @@ def files():
     return found
 
 
-def ours(platform, arguments, workers):
+def ours(platform, arguments, series):
     """One job on the platform, to its end."""
-    job = platform.submit(f"--exec-start edtPyTorch --numWorker {workers} {arguments}", files())
+    line = f"--exec-start edtPyTorch --numWorker {series.logical_workers} --workerDeviceType {series.device} {arguments}"
+    job = platform.submit(line, files())
     limit = time.monotonic() + LIMIT_SECONDS
     while (state := platform.job(job)["state"]) not in ("FINISHED", "ERROR", "STOPPED"):
         if time.monotonic() > limit:
             raise TimeoutError(f"{job} is {state} after {LIMIT_SECONDS} s")
         time.sleep(0.1)
     if state != "FINISHED":
-        raise RuntimeError(f"{job} ended as {state}")
+        raise RuntimeError(f"{job} ended as {state}: {platform.job(job).get('reason')}")
 
 
 def torch_alone(code, arguments, workers):
@@ -44,7 +71,7 @@ def torch_alone(code, arguments, workers):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, os.path.join(code, "torch_alone.py"), *arguments.split()]
+    command = [sys.executable, os.path.join(code, "torch_alone.py"), *arguments.split(), "--workers", str(workers)]
     started = []
     try:
         for rank in range(workers):
@@ -71,40 +98,91 @@ def step_ms(trace, steps, workers):
     return 1000 * statistics.mean((ends[-1] - ends[0]) / (len(ends) - 1) for ends in measured)
 
 
-def measure(folder, blocks, steps):
-    """Returns (figures, raw): for each model and number of workers our steps with exact and with float sums, PyTorch's, and the ratios of throughputs."""
-    code = os.path.join(folder, "steady", "code")
-    os.makedirs(code)
-    for name, path in files().items():
-        shutil.copyfile(path, os.path.join(code, name))
-    sys.path.insert(0, os.path.join(BENCH, "scripts", "steady"))
-    from models import made
+class Comparison:
+    """Measures series on a platform; keeps the scripts in a folder of its own."""
 
-    figures, raw = {}, {}
-    with Platform(os.path.join(folder, "steady", "platform"), 2) as platform:
-        for workers in (2, 1):
+    def __init__(self, folder, platform, blocks, steps):
+        self._folder = folder
+        self._platform = platform
+        self._blocks = blocks
+        self._steps = steps
+        self._code = os.path.join(folder, "code")
+        os.makedirs(self._code)
+        for name, path in files().items():
+            shutil.copyfile(path, os.path.join(self._code, name))
+
+    def batch(self, series):
+        """Samples of a micro-batch, doubled until a step of PyTorch alone takes long enough."""
+        steps, batch = WARM_STEPS + 6, 16
+        while True:
+            trace = os.path.join(self._folder, f"{series}-batch{batch}".replace(", ", "-").replace(" ", "-"))
+            line = f"--model {series.model} --batch {batch} --steps {steps} --device {series.device} --trace {trace} "
+            torch_alone(self._code, line + next(iter(series.peers.values())).format(whole=batch * series.logical_workers), 1)
+            taken = step_ms(trace, steps, 1)
+            report.progress(f"steady: {series}: a step of PyTorch alone with {batch} samples a micro-batch takes {taken:.1f} ms")
+            if taken >= WANTED_STEP_MS or batch >= GREATEST_BATCH:
+                return batch
+            batch *= 2
+
+    def measure(self, series, blocks=None):
+        """(figures, milliseconds of a step by side and block)."""
+        batch = self.batch(series)
+        sides = ["exact", "float", *series.peers]
+        taken = {side: [] for side in sides}
+        for block in range(blocks or self._blocks):
+            for side in sides if block % 2 == 0 else sides[::-1]:
+                trace = os.path.join(self._folder, f"{series}-{side}-{block}".replace(",", "").replace(" ", "-"))
+                arguments = f"--model {series.model} --batch {batch} --steps {self._steps} --trace {trace}"
+                if side in series.peers:
+                    further = series.peers[side].format(whole=batch * series.logical_workers)
+                    torch_alone(self._code, f"{arguments} --device {series.device} {further}", series.workers)
+                else:
+                    ours(self._platform, f"{arguments} --logical {series.logical_workers} --sums {side}", series)
+                taken[side].append(step_ms(trace, self._steps, series.workers))
+                report.progress(f"steady: {series}, block {block + 1}, {side}: {taken[side][-1]:.1f} ms")
+        medians = {side: statistics.median(each) for side, each in taken.items()}
+        found = {"micro_batch": batch, "step_ms": {side: round(each, 1) for side, each in medians.items()}}
+        found["step_of_50_ms_or_more"] = min(medians[peer] for peer in series.peers) >= LEAST_STEP_MS
+        found["throughput_ratio"] = {
+            f"{side} against {peer}": round(medians[peer] / medians[side], 3) for peer in series.peers for side in ("exact", "float")
+        }
+        return found, {side: [round(each, 2) for each in block] for side, block in taken.items()}
+
+
+def targets(series, found):
+    """Rows of what is promised, of a step that takes long enough for the promise."""
+    if not found["step_of_50_ms_or_more"]:
+        return []
+    wanted = {"exact": EXACT_RATIO, "float": FLOAT_RATIO}
+    return [
+        report.target(f"throughput of {name}, {series}", ratio, "≥", wanted[name.split()[0]], "")
+        for name, ratio in found["throughput_ratio"].items()
+    ]
+
+
+def measure(folder, blocks, steps):
+    """Returns (figures, raw, targets): two workers beside DistributedDataParallel, and one beside a plain loop with fewer blocks."""
+    folder = os.path.join(folder, "steady")
+    figures, raw, goals = {}, {}, []
+    for workers in (2, 1):
+        # A platform of that many slots, for a job takes all that it can use.
+        with Cluster(os.path.join(folder, f"platform{workers}"), 1, workers) as platform:
+            comparison = Comparison(os.path.join(folder, f"sides{workers}"), platform, blocks, steps)
             for model in MODELS:
-                name = f"{model}, {workers} workers" if workers > 1 else f"{model}, 1 worker"
-                taken = {side: [] for side in SIDES}
-                for block in range(blocks):
-                    for side in SIDES if block % 2 == 0 else SIDES[::-1]:
-                        trace = os.path.join(folder, "steady", f"{model}-{workers}-{side}-{block}")
-                        arguments = f"--model {model} --steps {steps} --workers {workers} --trace {trace}"
-                        if side == "torch":
-                            torch_alone(code, arguments, workers)
-                        else:
-                            ours(platform, f"{arguments} --sums {side}", workers)
-                        taken[side].append(step_ms(trace, steps, workers))
-                        report.progress(f"steady: {name}, block {block + 1}, {side}: {taken[side][-1]:.1f} ms")
-                exact, plain, theirs = (statistics.median(taken[side]) for side in SIDES)
-                figures[name] = {
-                    "parameters": sum(each.numel() for each in made(model).parameters()),
-                    "exact_step_ms": round(exact, 1),
-                    "float_step_ms": round(plain, 1),
-                    "torch_step_ms": round(theirs, 1),
-                    "exact_throughput_ratio": round(theirs / exact, 3),
-                    "float_throughput_ratio": round(theirs / plain, 3),
-                    "against": "DistributedDataParallel, gloo" if workers > 1 else "plain loop",
-                }
-                raw[name] = taken
-    return figures, raw
+                peer = "DistributedDataParallel over gloo" if workers > 1 else "a plain loop"
+                series = Series(model, workers, workers, "cpu", {peer: ""})
+                figures[str(series)], raw[str(series)] = comparison.measure(series, blocks if workers > 1 else max(1, blocks // 2))
+                if workers > 1:
+                    goals += targets(series, figures[str(series)])
+    return figures, raw, goals
+
+
+def show(figures):
+    """Prints the table."""
+    rows = []
+    for name, found in figures.items():
+        for compared, ratio in found["throughput_ratio"].items():
+            side, peer = compared.split(" against ")
+            enough = "yes" if found["step_of_50_ms_or_more"] else "NO: outside the promise"
+            rows.append([name, side, peer, found["micro_batch"], found["step_ms"][side], found["step_ms"][peer], ratio, enough])
+    report.table(["steady state", "sums", "against", "micro-batch", "ms", "its ms", "throughput", f"step ≥ {LEAST_STEP_MS} ms"], rows)

@@ -17,10 +17,12 @@ class Settled:
 
     :param at: when that was seen
     :param workers: process ids, in the order in which they first completed a step
+    :param steps: how many in a row that were, of each process
     """
 
     at: float
     workers: list
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -28,33 +30,35 @@ class Measured:
     """What an event did to the training.
 
     :param pause_ms: longest time in which no process completed a step, less the time of one ordinary step
+    :param resumed_ms: from the event until the first step that was completed after that time
     :param repeated: steps that were completed again
     :param until_settled_ms: from the event until the job ran at its new size
     :param step_ms: an ordinary step after the event
     """
 
     pause_ms: float
+    resumed_ms: float
     repeated: int
     until_settled_ms: float
     step_ms: float
 
 
-def settled(folder, size, since):
+def settled(folder, size, since, steps=SETTLED_STEPS, seconds=LIMIT_SECONDS):
     """Waits until the last steps were completed by exactly `size` processes, all after a moment; raises TimeoutError after a limit."""
-    limit = time.monotonic() + LIMIT_SECONDS
+    limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         records = tracing.read(folder)
-        last = [record for record in records if record[0] > since][-SETTLED_STEPS * size :]
+        last = [record for record in records if record[0] > since][-steps * size :]
         counts = {}
         for _, _, worker in last:
             counts[worker] = counts.get(worker, 0) + 1
-        if len(last) == SETTLED_STEPS * size and len(counts) == size and min(counts.values()) >= SETTLED_STEPS - 2:
+        if len(last) == steps * size and len(counts) == size and min(counts.values()) >= steps - 2:
             first = {}
             for at, _, worker in records:
                 first.setdefault(worker, at)
-            return Settled(time.monotonic(), sorted(counts, key=first.__getitem__))
+            return Settled(time.monotonic(), sorted(counts, key=first.__getitem__), steps)
         time.sleep(0.05)
-    raise TimeoutError(f"no {size} processes trained together within {LIMIT_SECONDS} s, see {os.path.dirname(folder)}")
+    raise TimeoutError(f"no {size} processes trained together within {seconds} s, see {os.path.dirname(folder)}")
 
 
 def window(folder, since, until):
@@ -68,18 +72,24 @@ def window(folder, since, until):
     inside = before[-1:] + [record for record in records if record[0] > since]
     ends = [at for at, _, _ in inside]
     gap, resumed = max((later - earlier, later) for earlier, later in zip(ends, ends[1:]))
-    ordinary = ordinary_step(records, until.workers[0])
+    ordinary = ordinary_step(records, until)
     before_gap = max(step for at, step, _ in records if at < resumed)
     highest, repeated = max(step for _, step, _ in before), set()
     for at, step, _ in inside:
         if step < highest or (step == before_gap and at >= resumed):
             repeated.add(step)
         highest = max(highest, step)
-    first_settled = records[-SETTLED_STEPS * len(until.workers)][0]
-    return Measured(1000 * max(0.0, gap - ordinary), len(repeated), 1000 * max(0.0, first_settled - since), 1000 * ordinary)
+    first_settled = records[-until.steps * len(until.workers)][0]
+    return Measured(
+        pause_ms=1000 * max(0.0, gap - ordinary),
+        resumed_ms=1000 * (resumed - since),
+        repeated=len(repeated),
+        until_settled_ms=1000 * max(0.0, first_settled - since),
+        step_ms=1000 * ordinary,
+    )
 
 
-def ordinary_step(records, worker):
-    """Median time from one completed step to the next, in seconds, of a worker's latest steps."""
-    ends = [at for at, _, process in records if process == worker][-SETTLED_STEPS:]
+def ordinary_step(records, until):
+    """Median time from one completed step to the next, in seconds, of the oldest worker's latest steps."""
+    ends = [at for at, _, process in records if process == until.workers[0]][-until.steps :]
     return statistics.median(later - earlier for earlier, later in zip(ends, ends[1:]))

@@ -14,18 +14,14 @@ from fabric_model import FabricModel
 SAMPLES = 400
 
 
-class Recorded(torch.utils.data.Dataset):
-    """Random images of 64 numbers whose label is a function of them; notes which ids it is asked for.
+class Numbered(torch.utils.data.Dataset):
+    """Random images of 64 numbers whose label is a function of them; behind each image's numbers stands its own."""
 
-    :param pace: seconds that each batch takes to load, so that something can happen between steps
-    """
-
-    def __init__(self, count, commits, pace):
+    def __init__(self, count):
         generator = torch.Generator().manual_seed(7)
-        self._inputs = torch.randn(count, 64, generator=generator)
-        self._labels = (self._inputs @ torch.randn(64, 10, generator=generator)).argmax(1)
-        self._commits = commits
-        self._pace = pace
+        inputs = torch.randn(count, 64, generator=generator)
+        self._labels = (inputs @ torch.randn(64, 10, generator=generator)).argmax(1)
+        self._inputs = torch.cat([inputs, torch.arange(count, dtype=inputs.dtype).unsqueeze(1)], 1)
 
     def __len__(self):
         return len(self._labels)
@@ -33,11 +29,24 @@ class Recorded(torch.utils.data.Dataset):
     def __getitem__(self, number):
         return self._inputs[number], self._labels[number]
 
-    def __getitems__(self, numbers):
-        if self._commits is not None:
-            self._commits.ids += numbers
-        time.sleep(self._pace)
-        return [self[number] for number in numbers]
+
+class Recording(nn.Module):
+    """A model that notes which samples it is trained with, wherever they were loaded.
+
+    :param pace: seconds that each micro-batch takes longer, so that something can happen between steps
+    """
+
+    def __init__(self, model, commits, pace):
+        super().__init__()
+        self.model = model
+        self._commits = commits
+        self._pace = pace
+
+    def forward(self, inputs):
+        if self.training:
+            self._commits.ids += inputs[:, -1].long().tolist()
+            time.sleep(self._pace)
+        return self.model(inputs[:, :-1])
 
 
 class Transformer(nn.Module):
@@ -80,14 +89,14 @@ def main():
     commits = Commits(arguments.trace)
     watch(commits)
     torch.manual_seed(3)
-    model = MODELS[arguments.model]()
+    model = Recording(MODELS[arguments.model](), commits, arguments.pace_ms / 1000)
     if arguments.model == "mlp":
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     else:
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.002)
 
     def datasets():
-        return Recorded(SAMPLES, commits, arguments.pace_ms / 1000), Recorded(50, None, 0.0)
+        return Numbered(SAMPLES), Numbered(50)
 
     fabric = FabricModel(model, datasets, F.cross_entropy, optimizer, driver_logger=LossLog(commits))
     fabric.train(arguments.epochs, 4, 4, validation_freq=0, checkpoint_freq=0)

@@ -1,12 +1,12 @@
-"""The script that Concertina runs in the rescale benchmark: the digits example, with every completed step written down."""
+"""The script that Concertina runs in the pause and rescale benchmarks: digits, with every completed step written down."""
 
 import argparse
 
 import torch
 from torch.nn import functional as F
 
+import models
 from fabric_model import FabricModel
-from network import datasets, network
 from tracing import Trace
 
 
@@ -26,13 +26,13 @@ class TracedSGD(torch.optim.SGD):
 
 
 parser = argparse.ArgumentParser()
+models.add_arguments(parser)
 parser.add_argument("--batch-size", type=int, required=True, help="images per logical worker and step")
 parser.add_argument("--workers", type=int, required=True)
-parser.add_argument("--width", type=int, required=True)
 parser.add_argument("--trace", required=True, help="folder")
 arguments = parser.parse_args()
 
 torch.manual_seed(1)
-model = network(arguments.width, 0.25)
+model = models.made(arguments)
 optimizer = TracedSGD(model.parameters(), Trace(arguments.trace), lr=0.05, momentum=0.9)
-FabricModel(model, datasets, F.nll_loss, optimizer).train(1_000_000, arguments.batch_size, arguments.workers)
+FabricModel(model, models.datasets, F.nll_loss, optimizer).train(1_000_000, arguments.batch_size, arguments.workers)

@@ -4,8 +4,6 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-BATCH = 16
-
 
 class Transformer(nn.Module):
     """Three encoder layers without dropout over 64 tokens."""

@@ -1,4 +1,4 @@
-"""The script that `torchrun` runs in the rescale benchmark: DistributedDataParallel with checkpoints, as its documentation describes.
+"""The script that `torchrun` runs in the pause and rescale benchmarks: DistributedDataParallel with checkpoints, as its documentation describes.
 
 The global batch stays the same whatever the number of processes, and training resumes at the step of the last checkpoint.
 """
@@ -11,15 +11,15 @@ import torch.distributed as distributed
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
+import models
 from measured.tracing import Trace
-from network import datasets, network
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--global-batch", type=int, default=64)
-    parser.add_argument("--width", type=int, default=16)
+    models.add_arguments(parser)
     parser.add_argument("--checkpoint", required=True, help="file")
     parser.add_argument("--checkpoint-steps", type=int, required=True, help="steps from one checkpoint to the next")
     parser.add_argument("--trace", required=True, help="folder")
@@ -29,7 +29,7 @@ def main():
     distributed.init_process_group("gloo")
     rank, size = distributed.get_rank(), distributed.get_world_size()
     torch.manual_seed(1)
-    net = network(arguments.width, 0.25)
+    net = models.made(arguments)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     step = 0
     if os.path.exists(arguments.checkpoint):
@@ -38,7 +38,7 @@ def main():
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
     model = DistributedDataParallel(net)
-    images, labels = datasets()[0].tensors
+    images, labels = models.datasets()[0].tensors
     per_epoch = len(images) // arguments.global_batch
     trace = Trace(arguments.trace)
     while step < arguments.steps:

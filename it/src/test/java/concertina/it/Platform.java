@@ -105,6 +105,11 @@ final class Platform implements AutoCloseable {
         return Path.of("").toAbsolutePath().getParent();
     }
 
+    /** The product's classes as this test run has built them. */
+    static String classPath() {
+        return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
     Path data() {
         return folder;
     }
@@ -288,7 +293,7 @@ final class Platform implements AutoCloseable {
                 "-Xmx" + heap,
                 "--enable-native-access=ALL-UNNAMED",
                 "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                classPath(),
                 main));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command)
