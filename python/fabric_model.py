@@ -99,7 +99,6 @@ class FabricModel:
                 ("max_grad_norm", max_grad_norm),
                 ("clip_grad_value", clip_grad_value),
                 ("mixed_precision", mixed_precision),
-                ("fn_test_per_batch", fn_test_per_batch or None),
             ):
                 if given is not None:
                     raise ValueError(f"{name} is for PyTorch models; accepted with a Keras model is none")
@@ -277,7 +276,9 @@ class FabricModel:
             trainee,
             samples,
             backend.KerasMicroBatches(computation, trainee, samples, self._accuracy, seed),
-            backend.KerasEvaluation(computation, test, batch_size, self._fn_test, self._accuracy, seed, model),
+            backend.KerasEvaluation(
+                model, test, batch_size, self._fn_test, self._accuracy, seed, self._fn_test_per_batch, computation
+            ),
             backend.KerasFiles(place.results, self.model, self._optimizer),
             torch.device("cpu"),
         )

@@ -20,12 +20,48 @@ from concertina.mesh import Group
 Row = tuple[float, float, int]
 
 
-class Evaluation:
-    """The test set and how it is judged. `batches` can be computed apart, by any worker; 0: one worker has to `run` it all.
+class Judge:
+    """How a test set is judged. `batches` can be computed apart, by any worker; 0: one worker has to `run` it all.
 
     That is so for a stream, for no test set, and for a test function of the user's, which sees all batches at once unless it may be
     called for each (`apart`); `alone` is then a line that says so. Used by the training thread.
     """
+
+    def __init__(
+        self,
+        model: Any,
+        count: int,
+        batch_size: int,
+        test_function: Callable | None,
+        accuracy: Callable,
+        device: torch.device,
+        seed: int,
+        apart: bool,
+    ):
+        self._model = model
+        self._count = count
+        self._batch_size = batch_size
+        self._test_function = test_function
+        self._accuracy = accuracy
+        self._device = device
+        self._seed = seed
+        self.batches = -(-count // batch_size) if test_function is None or apart else 0
+        self.alone = ""
+        if test_function is not None and not apart and count > batch_size:
+            self.alone = "fn_test runs on one worker while the others wait; fn_test_per_batch=True shares its batches out."
+
+    def _numbers(self, index: int) -> range:
+        """The samples of one of the `batches`."""
+        return range(index * self._batch_size, min(self._count, (index + 1) * self._batch_size))
+
+    def _called(self, batches: Any, epoch: int) -> tuple[float, float]:
+        result = self._test_function(self._model, batches, {"epoch": epoch, "device": self._device})
+        pair = result if isinstance(result, (tuple, list)) else (result, 0.0)
+        return number(pair[0]), number(pair[1]) if len(pair) > 1 else 0.0
+
+
+class Evaluation(Judge):
+    """The test set of a PyTorch model."""
 
     def __init__(
         self,
@@ -39,19 +75,9 @@ class Evaluation:
         seed: int,
         apart: bool = False,
     ):
-        self._model = model
+        super().__init__(model, _length(dataset), batch_size, test_function, accuracy, device, seed, apart)
         self._dataset = dataset
-        self._batch_size = batch_size
-        self._test_function = test_function
-        self._accuracy = accuracy
-        self._device = device
         self._collate = collate
-        self._seed = seed
-        self._count = _length(dataset)
-        self.batches = -(-self._count // batch_size) if test_function is None or apart else 0
-        self.alone = ""
-        if test_function is not None and not apart and self._count > batch_size:
-            self.alone = "fn_test runs on one worker while the others wait; fn_test_per_batch=True shares its batches out."
 
     def run(self, epoch: int) -> tuple[float, float] | None:
         """(loss, accuracy in percent), by this worker alone; None without a test set or samples."""
@@ -71,7 +97,7 @@ class Evaluation:
 
     def batch(self, epoch: int, index: int) -> Row:
         """One of the `batches`, with random numbers of its own. Leaves the module in evaluation mode."""
-        numbers = range(index * self._batch_size, min(self._count, (index + 1) * self._batch_size))
+        numbers = self._numbers(index)
         if self._model.module.training:
             self._model.module.eval()
         seed_randomness(partition.number_from("test data", self._seed, epoch, index))
@@ -82,11 +108,6 @@ class Evaluation:
                 return self._judged(data)
             loss, accuracy = self._called(OneBatch(self._dataset, numbers, data), epoch)
         return loss, accuracy, len(numbers)
-
-    def _called(self, batches: Any, epoch: int) -> tuple[float, float]:
-        result = self._test_function(self._model, batches, {"epoch": epoch, "device": self._device})
-        pair = result if isinstance(result, (tuple, list)) else (result, 0.0)
-        return number(pair[0]), number(pair[1]) if len(pair) > 1 else 0.0
 
     def _judged(self, data: Any) -> Row:
         inputs, labels = split(moved(data, self._device))

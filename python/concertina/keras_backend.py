@@ -28,6 +28,7 @@ except ImportError as error:
 import keras  # noqa: E402
 
 from concertina import batches, partition, state  # noqa: E402
+from concertina.evaluation import Judge, Row, mean  # noqa: E402
 from concertina.keras_data import source_of  # noqa: E402
 
 # Operations whose random numbers live in a kernel and not in a variable: nobody can set them for a (step, logical worker).
@@ -353,51 +354,47 @@ class KerasMicroBatches:
         return loss, float(self._accuracy(outputs, labels))
 
 
-class KerasEvaluation:
-    """Loss and accuracy of the test set, on one worker."""
-
-    batches = 0
-    alone = ""
+class KerasEvaluation(Judge):
+    """The test set of a Keras model."""
 
     def __init__(
         self,
-        computation: Computation,
+        model: KerasStepModel,
         data: Any,
         batch_size: int,
         test_function: Callable | None,
         accuracy: Callable,
         seed: int,
-        step_model: Any,
+        apart: bool,
+        computation: Computation,
     ):
-        self._computation = computation
         self._source = None if data is None else source_of(data, computation.model, "test", seed)
-        self._batch_size = batch_size
-        self._test_function = test_function
-        self._accuracy = accuracy
-        self._seed = seed
-        self._step_model = step_model
+        count = 0 if self._source is None else self._source.count
+        super().__init__(model, count, batch_size, test_function, accuracy, torch.device("cpu"), seed, apart)
+        self._computation = computation
 
     def run(self, epoch: int) -> tuple[float, float] | None:
-        """(loss, accuracy in percent), the mean over all samples; None without a test set."""
+        """(loss, accuracy in percent), by this worker alone; None without a test set or samples."""
         if self._source is None:
             return None
         self._computation.seed(partition.number_from("test", self._seed, epoch))
+        pieces = (self._source.take(list(self._numbers(index)), -1) for index in range(-(-self._count // self._batch_size)))
         if self._test_function is not None:
-            result = self._test_function(self._step_model, self._batches(), {"epoch": epoch, "device": torch.device("cpu")})
-            pair = result if isinstance(result, (tuple, list)) else (result, 0.0)
-            return float(pair[0]), float(pair[1]) if len(pair) > 1 else 0.0
-        losses, accuracies = 0.0, 0.0
-        for start, (inputs, labels) in zip(range(0, self._source.count, self._batch_size), self._batches()):
-            present = min(self._batch_size, self._source.count - start)
-            loss, outputs = self._computation.test(inputs, labels)
-            losses += loss * present
-            accuracies += float(self._accuracy(outputs, labels)) * present
-        return losses / self._source.count, accuracies / self._source.count
+            return self._called(pieces, epoch)
+        return mean([self._judged(*data) for data in pieces])
 
-    def _batches(self) -> Any:
-        count = self._source.count
-        for start in range(0, count, self._batch_size):
-            yield self._source.take(list(range(start, min(count, start + self._batch_size))), -1)
+    def batch(self, epoch: int, index: int) -> Row:
+        """One of the `batches`, with random numbers of its own."""
+        batches.seed_randomness(partition.number_from("test data", self._seed, epoch, index))
+        data = self._source.take(list(self._numbers(index)), -1)
+        self._computation.seed(partition.number_from("test", self._seed, epoch, index))
+        if self._test_function is None:
+            return self._judged(*data)
+        return *self._called([data], epoch), len(self._numbers(index))
+
+    def _judged(self, inputs: Any, labels: Any) -> Row:
+        loss, outputs = self._computation.test(inputs, labels)
+        return loss, float(self._accuracy(outputs, labels)), len(tensorflow.nest.flatten(labels)[0])
 
 
 class KerasStepModel:

@@ -35,7 +35,7 @@ class Numbered(Dataset):
 
 def wait_for_gate(number):
     """The test holds the job before this step until it has opened the gate beyond it."""
-    limit = time.monotonic() + 60.0
+    limit = time.monotonic() + 120.0
     while True:
         try:
             with open(os.path.join(os.environ["RESULT_DIR"], "gate")) as file:

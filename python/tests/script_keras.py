@@ -2,20 +2,18 @@
 
 import json
 import os
-import signal
-import time
 
 import numpy as np
 
 import concertina.engine
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
+from script_common import die_where_told, wait_for_gate
 
 import keras
 import tensorflow as tf
 
 concertina.engine.PROGRESS_SECONDS = 0.0
-WORKER = os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2]
 SAMPLES = 203
 EPOCHS = 3
 
@@ -50,22 +48,14 @@ class Curve(LoggerCallback):
 
     def log_train_metrics(self, loss, acc, completed_batch, worker=0):
         self.gs += 1
-        self.file.write(json.dumps([self.gs, completed_batch, loss.hex(), acc.hex(), self.gs]) + "\n")
+        self.write([self.gs, completed_batch, loss.hex(), acc.hex(), self.gs])
+
+    def log_test_metrics(self, loss, acc, completed_batch, worker=0):
+        self.write([f"test after {self.gs}", loss.hex(), acc.hex()])
+
+    def write(self, figures):
+        self.file.write(json.dumps(figures) + "\n")
         self.file.flush()
-
-
-def wait_for_gate(number):
-    limit = time.monotonic() + 120.0
-    while True:
-        try:
-            with open(os.path.join(os.environ["RESULT_DIR"], "gate")) as file:
-                if number < int(file.read() or 0):
-                    return
-        except FileNotFoundError:
-            return
-        if time.monotonic() > limit:
-            raise RuntimeError("the gate did not open")
-        time.sleep(0.001)
 
 
 # Every kind of data set comes through here, so the test can hold a step, or end a worker in it.
@@ -75,8 +65,7 @@ compute = keras_backend.KerasMicroBatches.compute
 
 
 def gated(self, step, logical_worker, positions):
-    if f"{WORKER}:{step}" in os.environ.get("CONCERTINA_FAIL_AT", "").split(","):
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_where_told(step)
     if not logical_worker:
         wait_for_gate(step)
     return compute(self, step, logical_worker, positions)
@@ -136,6 +125,11 @@ def dataset():
     return made, tf.data.Dataset.from_tensor_slices(arrays(60, 2)).batch(20)
 
 
+def judged(model, batches, fn_args):
+    (inputs, labels) = next(iter(batches))
+    return float(model.get_loss_function()(labels, model(inputs, training=False))), 50.0
+
+
 MODEL, DATA, LOSS, OPTIMIZER = {
     "dense": (dense, arrays_in_memory, "categorical_crossentropy", keras.optimizers.Adam(0.01)),
     "cnn": (
@@ -148,5 +142,6 @@ MODEL, DATA, LOSS, OPTIMIZER = {
     "dataset": (dense, dataset, "sparse_categorical_crossentropy", "rmsprop"),
 }[os.environ.get("TEST_MODEL", "dense")]
 
-fabric = FabricModel(MODEL(), DATA, LOSS, OPTIMIZER, driver_logger=Curve())
+OPTIONS = {"fn_test": judged, "fn_test_per_batch": True} if DATA is batches else {}
+fabric = FabricModel(MODEL(), DATA, LOSS, OPTIMIZER, driver_logger=Curve(), **OPTIONS)
 fabric.train(EPOCHS, 8, 4, validation_freq=2)
