@@ -38,7 +38,7 @@ class Nursery:
 
     def close(self):
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def _read(self):
         for line in self._process.stdout:
