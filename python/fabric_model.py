@@ -243,7 +243,7 @@ class FabricModel:
         device = process.device()
         self.model.to(device)
         training, test = _datasets(self._datasets_function())
-        samples = Samples(training, step_samples, logical_workers, seed, self._collate, loaders, place.loading_patience)
+        samples = Samples(training, step_samples, logical_workers, seed, self._collate, loaders, launch.loading_patience())
         scale = LossScale() if self._mixed_precision == "fp16" else None
         model = StepModel(self.model, self._optimizer, self._loss_function, Precision(self._mixed_precision, device), scale)
         loader = TrainLoader(training, batch_size, samples.steps_per_epoch)

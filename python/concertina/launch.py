@@ -52,12 +52,9 @@ class Place:
         host = os.environ.get("CONCERTINA_LISTEN_HOST") or "127.0.0.1"
         self._listener = Listener(host, os.environ.get("CONCERTINA_JOB_SECRET", ""), self._worker)
         self.membership = Membership(self._worker, self._listener, self.send)
-        hang_seconds = _number("CONCERTINA_HANG_SECONDS", 60.0, "a number of seconds, at least 0")
-        # A load that hangs in its process is to hang in the training thread before the watch looks there.
-        self.loading_patience = min(PATIENCE_SECONDS, hang_seconds / 2 or PATIENCE_SECONDS)
         self.watch = Watch(
             None if control is None else self.send,
-            hang_seconds,
+            _hang_seconds(),
             _number("CONCERTINA_LONG_WORK_SECONDS", 3600.0, "a number of seconds, at least 0"),
         )
 
@@ -106,6 +103,15 @@ def whole(name: str, value: Any, least: int) -> int:
 def require_callable(name: str, value: Any) -> None:
     if not callable(value):
         raise ValueError(f"{name} is a {type(value).__name__}; accepted is a function")
+
+
+def loading_patience() -> float:
+    """Seconds: a load that hangs in its process is to hang in the training thread before the watch looks there."""
+    return min(PATIENCE_SECONDS, _hang_seconds() / 2 or PATIENCE_SECONDS)
+
+
+def _hang_seconds() -> float:
+    return _number("CONCERTINA_HANG_SECONDS", 60.0, "a number of seconds, at least 0")
 
 
 def _discard(message: dict[str, Any]) -> None:

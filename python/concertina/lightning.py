@@ -49,7 +49,8 @@ def fit(
 ) -> None:
     """Train `module` as Trainer.fit does, on however many workers the job holds. Returns on one of them.
 
-    train          its data set, batch size (of one logical worker) and collate function are used; every epoch is shuffled anew
+    train          its data set, batch size (of one logical worker), collate function and num_workers are used; every epoch is
+                   shuffled anew
     validation     `validation_step` runs on it after each epoch, on one worker
     accuracy       name under which the steps log an accuracy, from 0 to 1, with or without train_ and val_ before it; it goes to
                    the platform's log
@@ -81,6 +82,7 @@ def fit(
         lr_scheduler=scheduler,
         lr_scheduler_interval=interval,
         clip_gradient_norm=clip_gradient_norm,
+        loading_processes=train.num_workers,
     )
     for epoch in job.epochs():
         progress.current_epoch = epoch.number

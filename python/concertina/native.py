@@ -260,6 +260,7 @@ class ElasticJob:
 
     def _let_go(self) -> None:
         self._over = True
+        self._samples.close()
         self._place.close()
         if self._control is not None:
             self._control.close()
@@ -308,6 +309,7 @@ def elastic(
     lr_scheduler_interval: str = "epoch",
     clip_gradient_norm: float | None = None,
     sums: str | None = None,
+    loading_processes: int = 0,
 ) -> ElasticJob:
     """Make a loop's training elastic; without a platform it trains the same way on the one worker there is.
 
@@ -319,6 +321,7 @@ def elastic(
     collate             list of samples → batch; default: torch's
     lr_scheduler        stepped here after each "epoch" or "step" (lr_scheduler_interval), part of the state; never step it yourself
     sums                "exact" or "float", see docs/guarantees.md; default: the job's CONCERTINA_SUMS, else "exact"
+    loading_processes   processes, at most, in which a worker loads its next batches while it computes; docs/fabric-model.md
     clip_gradient_norm  greatest 2-norm of the step's mean gradient
 
     Raises ValueError naming argument, value and what is accepted.
@@ -339,7 +342,8 @@ def elastic(
         batch_size = launch.whole("batch_size", batch_size, 1)
         wanted = None if logical_workers is None else launch.whole("logical_workers", logical_workers, 1)
         count, step_samples = launch.global_batch(batch_size, wanted, None)
-        samples = Samples(dataset, step_samples, count, process.job_seed(), collate)
+        loaders = launch.whole("loading_processes", loading_processes, 0)
+        samples = Samples(dataset, step_samples, count, process.job_seed(), collate, loaders, launch.loading_patience())
         if lr_scheduler_interval not in ("epoch", "step"):
             raise ValueError(f"lr_scheduler_interval is {lr_scheduler_interval!r}; accepted are 'epoch' and 'step'")
         if isinstance(lr_scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):

@@ -13,13 +13,16 @@ from torch import nn
 from torch.utils.data import Dataset
 
 import concertina.engine
+import concertina.loading
 from concertina import elastic
 from script_common import note_buckets
 
 warnings.simplefilter("ignore")
 concertina.engine.PROGRESS_SECONDS = 0.0
+concertina.loading.WORTH_SECONDS = 0.0
 RESULTS = os.environ["RESULT_DIR"]
 WORKER = os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2]
+OWN = os.getpid()
 EPOCHS = 4
 CASE = os.environ.get("TEST_CASE", "")
 note_buckets()
@@ -35,6 +38,9 @@ class Numbered(Dataset):
         return len(self.x)
 
     def __getitem__(self, number):
+        if os.getpid() != OWN:
+            with open(os.path.join(RESULTS, f"loaders.{OWN}"), "w") as file:
+                file.write("loading")
         return self.x[number] + torch.rand(()) * 0.01, self.y[number]
 
 
@@ -102,6 +108,7 @@ job = elastic(
     lr_scheduler=scheduler,
     lr_scheduler_interval="step" if CASE == "scheduler" else "epoch",
     clip_gradient_norm=0.5 if CASE == "scheduler" else None,
+    loading_processes=3 if CASE == "ahead" else 0,
 )
 for epoch in job.epochs():
     for inputs, labels in epoch:

@@ -91,6 +91,18 @@ def test_growing_and_shrinking_changes_nothing_and_calls_no_leader_twice(job, un
     assert all(worker.code == 0 for worker in running.workers.values())
 
 
+def test_batches_that_are_loaded_ahead_change_nothing(job, undisturbed):
+    running = job(script="script_native.py", TEST_CASE="ahead")
+    running.gate(3)
+    running.grow_to(1)
+    for workers in (3, 2):
+        running.resize(workers)
+    running.kill(running.current[0])
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed()
+    assert any("loading" in path.read_text() for path in running.folder.glob("loaders.*"))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_worker_killed_at_a_random_step_changes_nothing(job, undisturbed, seed):
     chance = random.Random(seed)
