@@ -2,8 +2,9 @@
 
 chaos   seeded schedules of growth, shrink and KILL of workers, agents and the server; weights, every loss and the sample ids of every
         committed step are compared with the undisturbed run on one worker
-pause   a job goes between one and four workers, then loses workers to KILL: how long no step is completed, for models of 0.2, 9 and
-        100 MB, beside torchrun's elastic launcher and Ray Train's elastic trainer with the shortest settings they document
+pause   a job goes between one and four workers, then loses workers to KILL: how long no step is completed, for models of 9 and 100 MB
+        and, when asked for, 0.2, beside torchrun's elastic launcher and Ray Train's elastic trainer with the shortest settings they
+        document; the peers take long, so they repeat each change a few times only
 steady  a step at a size that does not change, beside DistributedDataParallel over gloo, and beside a plain loop with one worker
 gpu     where there is a GPU: the same bits and pauses with up to four workers on it, and a step beside a plain loop of PyTorch
 
@@ -30,17 +31,17 @@ def read():
     parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--chaos-seconds", type=int, default=3600, help="begin no schedule after that time")
-    parser.add_argument("--models", choices=sorted(pauses.MODELS), nargs="+", default=list(pauses.MODELS), help="of the pauses")
+    parser.add_argument("--models", choices=sorted(pauses.MODELS), nargs="+", default=["9mb", "100mb"], help="of the pauses")
     parser.add_argument("--rescales", type=int, default=100, help="of models below 10 MB")
     parser.add_argument("--large-rescales", type=int, default=20, help="of larger models")
     parser.add_argument("--kills", type=int, default=20, help="of models below 10 MB; of larger ones a quarter")
     parser.add_argument("--peer-model", choices=sorted(pauses.MODELS), default="9mb", help="that torchrun and Ray Train train")
-    parser.add_argument("--peer-repetitions", type=int, default=5, help="of torchrun; 0 leaves it out")
+    parser.add_argument("--peer-repetitions", type=int, default=3, help="of torchrun; 0 leaves it out")
     parser.add_argument("--ray-repetitions", type=int, default=3, help="of Ray Train; 0 leaves it out")
     every = "from one checkpoint of a peer to the next; several are compared one after the other"
     parser.add_argument("--peer-checkpoints", type=int, nargs="+", default=[1], metavar="STEPS", help=every)
-    parser.add_argument("--blocks", type=int, default=5, help="of each side in the steady state")
-    parser.add_argument("--steps", type=int, default=40, help="of each block")
+    parser.add_argument("--blocks", type=int, default=4, help="of each side in the steady state")
+    parser.add_argument("--steps", type=int, default=36, help="of each block")
     parser.add_argument("--gpu-schedules", type=int, default=20)
     parser.add_argument("--gpu-on-cpu", action="store_true", help="try the GPU's part without one; its figures mean nothing")
     parser.add_argument("--keep", metavar="FOLDER", help="work there and leave everything")

@@ -77,7 +77,7 @@ def ours(folder, model, rescales, kills, device="cpu"):
         planned = job.pauses_reported()[1:]
         for _ in range(kills):
             measured["kill"].append(job.kill())
-            report.progress(f"pause: {model.name}, KILL of a worker, next step after {measured['kill'][-1].resumed_ms:.0f} ms")
+            report.progress(f"pause: {model.name}, KILL of a worker, a new step after {measured['kill'][-1].resumed_ms:.0f} ms")
         reported = {"planned": planned, "after KILL": job.pauses_reported()[len(planned) + 1 :]}
         platform.stop(job.job)
     return measured, reported
@@ -129,7 +129,7 @@ def figures(measured):
             found[event] = {**report.quantiles([one.pause_ms for one in each]), "repeated_steps": sum(one.repeated for one in each)}
     if measured["kill"]:
         until = report.quantiles([one.resumed_ms for one in measured["kill"]])
-        found["kill until next step"] = {**until, "repeated_steps": found["kill"]["repeated_steps"]}
+        found["kill until a new step"] = {**until, "repeated_steps": found["kill"]["repeated_steps"]}
     return found
 
 
@@ -152,9 +152,9 @@ def targets(name, found, most):
     if planned:
         rows.append(report.target(f"pause of a planned change, p99 of {planned['count']}, {name}", planned["p99"], "≤", round(most), "ms"))
         rows.append(report.target(f"steps repeated by {planned['count']} planned changes, {name}", planned["repeated_steps"], "≤", 0, ""))
-    killed = found.get("kill until next step")
+    killed = found.get("kill until a new step")
     if killed:
-        what = f"from KILL to the next step, greatest of {killed['count']}, {name}"
+        what = f"from KILL to a step that nobody had begun, greatest of {killed['count']}, {name}"
         rows.append(report.target(what, killed["greatest"], "≤", KILL_LIMIT_MS, "ms"))
         rows.append(report.target(f"steps repeated by {killed['count']} KILLs, {name}", killed["repeated_steps"], "≤", killed["count"], ""))
     return rows

@@ -30,7 +30,7 @@ class Measured:
     """What an event did to the training.
 
     :param pause_ms: longest time in which no process completed a step, less the time of one ordinary step
-    :param resumed_ms: from the event until the first step that was completed after that time
+    :param resumed_ms: from the event until a step was completed that nobody had begun before it
     :param repeated: steps that were completed again
     :param until_settled_ms: from the event until the job ran at its new size
     :param step_ms: an ordinary step after the event
@@ -71,14 +71,16 @@ def window(folder, since, until):
     before = [record for record in records if record[0] <= since]
     inside = before[-1:] + [record for record in records if record[0] > since]
     ends = [at for at, _, _ in inside]
-    gap, resumed = max((later - earlier, later) for earlier, later in zip(ends, ends[1:]))
+    gap, gap_end = max((later - earlier, later) for earlier, later in zip(ends, ends[1:]))
     ordinary = ordinary_step(records, until)
-    before_gap = max(step for at, step, _ in records if at < resumed)
+    before_gap = max(step for at, step, _ in records if at < gap_end)
     highest, repeated = max(step for _, step, _ in before), set()
+    in_flight = highest + 1
     for at, step, _ in inside:
-        if step < highest or (step == before_gap and at >= resumed):
+        if step < highest or (step == before_gap and at >= gap_end):
             repeated.add(step)
         highest = max(highest, step)
+    resumed = min((at for at, step, _ in inside if step > in_flight), default=until.at)
     first_settled = records[-until.steps * len(until.workers)][0]
     return Measured(
         pause_ms=1000 * max(0.0, gap - ordinary),
