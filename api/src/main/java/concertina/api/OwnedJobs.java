@@ -5,6 +5,7 @@ import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.JobId;
 import concertina.model.JobState;
+import concertina.model.Slot;
 import concertina.train.JobFiles;
 import concertina.train.JobView;
 import concertina.train.Jobs;
@@ -77,6 +78,13 @@ public final class OwnedJobs {
         JobView job = find(caller, id);
         jobs.delete(job.id(), caller.user());
         files.delete(job.id(), job.creator());
+    }
+
+    /** Whether any node has a GPU; a job that names no device type then gets GPUs. */
+    public boolean clusterHasGpus() {
+        return jobs.cluster().agents().stream()
+                .flatMap(agent -> agent.slots().stream())
+                .anyMatch(slot -> slot.slot().kind() == Slot.Kind.GPU);
     }
 
     public Jobs jobs() {

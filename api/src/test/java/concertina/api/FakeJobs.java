@@ -29,6 +29,7 @@ public final class FakeJobs implements Jobs {
     public static final Instant SUBMITTED = Instant.parse("2026-03-08T03:24:40.123Z");
 
     private final Map<JobId, JobView> views = new LinkedHashMap<>();
+    private final List<Consumer<JobId>> listeners = new ArrayList<>();
     private int counter;
     public int quota = 1000;
     public boolean gpus;
@@ -117,7 +118,9 @@ public final class FakeJobs implements Jobs {
     }
 
     @Override
-    public void whenEnded(Consumer<JobId> listener) {}
+    public synchronized void whenEnded(Consumer<JobId> listener) {
+        listeners.add(listener);
+    }
 
     @Override
     public ClusterStatus cluster() {
@@ -134,7 +137,11 @@ public final class FakeJobs implements Jobs {
 
     public synchronized void change(String id, UnaryOperator<JobView> change) {
         JobView view = views.get(new JobId(id));
-        views.put(view.id(), change.apply(view));
+        JobView changed = change.apply(view);
+        views.put(view.id(), changed);
+        if (changed.state().finalState()) {
+            listeners.forEach(listener -> listener.accept(view.id()));
+        }
     }
 
     /** Puts a job into a state, with so many workers on node1. */

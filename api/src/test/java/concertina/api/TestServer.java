@@ -6,6 +6,8 @@ import concertina.api.wmla.WmlaApi;
 import concertina.api.wmla.WmlaOptions;
 import concertina.identity.Accounts;
 import concertina.identity.PasswordHashing;
+import concertina.trials.BuiltInSamplers;
+import concertina.trials.Searcher;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
@@ -24,6 +26,7 @@ import java.time.Duration;
 import java.time.InstantSource;
 import java.util.Base64;
 import java.util.List;
+import java.util.Random;
 import java.util.function.UnaryOperator;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
@@ -42,6 +45,7 @@ public final class TestServer implements AutoCloseable {
     public final FakeFiles files;
     public final HttpApi api;
     public final Path folder;
+    private final Searcher searcher;
     public final HttpClient client;
     private static KeyStore madeKeyStore;
     private final KeyStore keyStore;
@@ -85,12 +89,14 @@ public final class TestServer implements AutoCloseable {
                 folder.resolve("results"),
                 folder.resolve("shared"),
                 List.of(folder.resolve("shared")));
+        searcher = new Searcher(
+                new MemorySearchJournal(), jobs, files, new BuiltInSamplers(), InstantSource.system(), 1000);
         api = HttpApi.start(
                 options,
                 authentication,
                 metrics,
                 List.of(
-                        new WmlaApi(wmla, authentication, uploads, jobs, files),
+                        new WmlaApi(wmla, authentication, uploads, jobs, files, searcher, new Random(1)),
                         new AgentsApi(agents, jobs, files, uploads, Duration.ofSeconds(2)),
                         new PlatformApi("0.1.0", authentication, uploads, jobs, files, accounts, metrics)));
     }

@@ -1,6 +1,7 @@
 package concertina.search;
 
 import concertina.model.ConcertinaException;
+import java.math.BigDecimal;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -148,12 +149,20 @@ public final class Space {
     private static double real(Parameter.Real real, double u) {
         long cells = cells(real);
         if (cells > 0) {
-            return cells == 1 ? real.low() : Math.min(real.low() + cell(u, cells) * real.step(), real.high());
+            return cells == 1 ? real.low() : Math.min(gridded(real, cell(u, cells)), real.high());
         }
         double value = real.scale() == Parameter.Scale.LOG
                 ? Math.exp(Math.log(real.low()) + u * (Math.log(real.high()) - Math.log(real.low())))
                 : real.low() + u * (real.high() - real.low());
         return Math.clamp(value, real.low(), real.high());
+    }
+
+    /** In decimals, as the bounds were written: 0.001 + 15 · 0.002 is 0.031 and no neighbour of it. */
+    private static double gridded(Parameter.Real real, long cell) {
+        return BigDecimal.valueOf(real.step())
+                .multiply(BigDecimal.valueOf(cell))
+                .add(BigDecimal.valueOf(real.low()))
+                .doubleValue();
     }
 
     /** The coordinate of a value; of one outside the range, the border. */

@@ -23,6 +23,8 @@ import concertina.store.SqliteDatabase;
 import concertina.train.JobFiles;
 import concertina.train.TrainOptions;
 import concertina.train.Trainer;
+import concertina.trials.BuiltInSamplers;
+import concertina.trials.Searcher;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import java.io.IOException;
@@ -30,6 +32,7 @@ import java.net.URI;
 import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -53,6 +56,7 @@ final class Server implements AutoCloseable {
     private static final Duration LONGEST_POLL = Duration.ofSeconds(20);
     private static final Duration TICK = Duration.ofSeconds(1);
     private static final Duration EXECUTOR_PATIENCE = Duration.ofSeconds(5);
+    private static final int ACTIVE_SEARCHES_PER_USER = 100;
     private static final String FIRST_PASSWORD = "CONCERTINA_ADMINISTRATOR_PASSWORD";
 
     /** What to close, the last opened first. */
@@ -132,6 +136,10 @@ final class Server implements AutoCloseable {
         opened.push(() -> stop(ticking));
         ticking.scheduleWithFixedDelay(() -> tick(trainer), 0, TICK.toMillis(), TimeUnit.MILLISECONDS);
 
+        Searcher searcher = new Searcher(
+                database.searchJournal(), trainer, files, new BuiltInSamplers(), clock, ACTIVE_SEARCHES_PER_USER);
+        opened.push(searcher);
+
         PrometheusMeterRegistry metrics = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
         opened.push(metrics::close);
         HttpOptions http = http(folder, configuration, certificate);
@@ -144,7 +152,14 @@ final class Server implements AutoCloseable {
                         metrics,
                         List.of(
                                 new AgentsApi(trainer, trainer, files, uploads, LONGEST_POLL),
-                                new WmlaApi(wmla(folder, configuration), authentication, uploads, trainer, files),
+                                new WmlaApi(
+                                        wmla(folder, configuration),
+                                        authentication,
+                                        uploads,
+                                        trainer,
+                                        files,
+                                        searcher,
+                                        new SecureRandom()),
                                 new PlatformApi(VERSION, authentication, uploads, trainer, files, accounts, metrics))));
         opened.push(api);
 

@@ -3,7 +3,7 @@ package concertina.trials;
 import concertina.model.JobId;
 import concertina.model.UserName;
 import concertina.search.Point;
-import concertina.search.Sampler;
+import concertina.search.Trial;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -117,7 +117,7 @@ final class SearchLife {
 
     private double loss(TrialLife trial) {
         return trial.over(List.of(spec.objective())).state()
-                        instanceof concertina.search.Trial.State.Complete(double[] losses, double[] violations)
+                        instanceof Trial.State.Complete(double[] losses, double[] violations)
                 ? losses[0]
                 : Double.POSITIVE_INFINITY;
     }
@@ -170,13 +170,17 @@ final class SearchLife {
                         runningSince.plus(Duration.ofMinutes(spec.maxMinutes())).minus(ran));
     }
 
-    /** Tells a new sampler everything that was told so far, in the same order. */
-    void retell(Sampler sampler) {
-        for (Told each : told) {
-            sampler.tell(
-                    each.ended()
-                            ? each.trial().over(spec.objectives())
-                            : each.trial().running());
-        }
+    /** Whether so many trials were asked for as there may be. */
+    boolean full() {
+        return spec.maxTrials() >= 0 && count() >= spec.maxTrials();
+    }
+
+    /** Everything that the sampler was told so far, in the same order, for one that is built anew. */
+    List<Trial> told() {
+        return told.stream()
+                .map(each -> each.ended()
+                        ? each.trial().over(spec.objectives())
+                        : each.trial().running())
+                .toList();
     }
 }

@@ -81,13 +81,17 @@ public final class Searcher implements Searches, AutoCloseable {
 
     private void replay(SearchJournal.Entry entry) {
         if (entry.event() instanceof SearchEvent.Created created) {
-            runs.put(entry.search(), new SearchRun(parts, new SearchLife(entry.search(), created, entry.at())));
+            runs.put(entry.search(), run(new SearchLife(entry.search(), created, entry.at())));
             return;
         }
         SearchRun run = runs.get(entry.search());
         if (run != null) {
-            run.replay(entry.event(), entry.at());
+            run.ledger().replay(entry.event(), entry.at());
         }
+    }
+
+    private SearchRun run(SearchLife life) {
+        return new SearchRun(parts, new SearchLedger(parts, life));
     }
 
     /** Comes from the trainer while it holds its lock: neither waits nor asks. */
@@ -122,7 +126,8 @@ public final class Searcher implements Searches, AutoCloseable {
                         ErrorCode.CONFLICT, "hpoName is '" + name + "', which exists, accepted: a new name");
             }
             long active = runs.values().stream()
-                    .filter(run -> run.creator().equals(creator) && run.active())
+                    .filter(run -> run.ledger().creator().equals(creator)
+                            && run.ledger().active())
                     .count();
             if (active >= activePerUser) {
                 throw new ConcertinaException(
@@ -146,7 +151,7 @@ public final class Searcher implements Searches, AutoCloseable {
             Instant now = parts.clock().instant();
             SearchEvent.Created created = new SearchEvent.Created(creator, spec);
             parts.journal().append(List.of(new SearchJournal.Entry(name, now, created)));
-            run = new SearchRun(parts, new SearchLife(name, created, now));
+            run = run(new SearchLife(name, created, now));
             runs.put(name, run);
         } finally {
             lock.unlock();
@@ -181,13 +186,16 @@ public final class Searcher implements Searches, AutoCloseable {
 
     @Override
     public void stop(String name, UserName by) {
-        known(name).stop(by);
+        SearchRun run = known(name);
+        run.ledger().stop(by);
+        run.wake();
     }
 
     @Override
     public SearchView restart(String name, UserName by) {
         SearchRun run = known(name);
-        run.restart(by);
+        run.ledger().restart(by);
+        run.start();
         return run.view();
     }
 
@@ -196,15 +204,16 @@ public final class Searcher implements Searches, AutoCloseable {
         SearchRun run = known(name);
         lock.lock();
         try {
-            run.forget(by);
+            run.ledger().forget(by);
             runs.remove(name, run);
         } finally {
             lock.unlock();
         }
-        JobId code = run.view().spec().code();
+        run.wake();
+        JobId code = run.ledger().spec().code();
         if (code != null) {
             try {
-                parts.files().delete(code, run.creator());
+                parts.files().delete(code, run.ledger().creator());
             } catch (IOException failure) {
                 LOG.warn("the code of search {} could not be removed: {}", name, failure.toString());
             }
@@ -213,7 +222,9 @@ public final class Searcher implements Searches, AutoCloseable {
 
     @Override
     public void enqueue(String name, Point point) {
-        known(name).enqueue(point);
+        SearchRun run = known(name);
+        run.ledger().enqueue(point);
+        run.wake();
     }
 
     private SearchRun known(String name) {

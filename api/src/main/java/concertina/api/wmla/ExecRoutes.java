@@ -13,7 +13,6 @@ import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.JobId;
 import concertina.model.JobSpec;
-import concertina.model.Slot;
 import concertina.train.JobView;
 import io.javalin.http.Context;
 import java.io.IOException;
@@ -79,7 +78,7 @@ final class ExecRoutes {
 
     private void submit(Context context, Caller caller) throws IOException, InterruptedException {
         Optional<String> args = Parameters.text(context, "args");
-        boolean gpu = clusterHasGpus();
+        boolean gpu = jobs.clusterHasGpus();
         // A wrong flag or a full quota is told before the upload is read.
         if (args.isPresent()) {
             SubmitLine.parse(args.get(), null, gpu);
@@ -118,12 +117,6 @@ final class ExecRoutes {
                 jobs.files().delete(id, caller.user());
             }
         }
-    }
-
-    private boolean clusterHasGpus() {
-        return jobs.jobs().cluster().agents().stream()
-                .flatMap(agent -> agent.slots().stream())
-                .anyMatch(slot -> slot.slot().kind() == Slot.Kind.GPU);
     }
 
     private static JsonNode data(String text) {

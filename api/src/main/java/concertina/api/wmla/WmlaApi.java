@@ -3,25 +3,38 @@ package concertina.api.wmla;
 import concertina.api.Authentication;
 import concertina.api.Contract;
 import concertina.api.OwnedJobs;
+import concertina.api.OwnedSearches;
 import concertina.api.Routes;
 import concertina.api.Uploads;
 import concertina.model.ErrorCode;
 import concertina.train.JobFiles;
 import concertina.train.Jobs;
+import concertina.trials.Searches;
+import java.util.random.RandomGenerator;
 
-/** The exec API of the second WMLA generation with its logon and its command-line client. */
+/** The exec API of the second WMLA generation with its logon and its command-line client, and searches of both generations. */
 public final class WmlaApi implements Contract {
     static final String BASE = "/platform/rest/deeplearning/v1";
 
     private final ConsoleRoutes console;
     private final ExecRoutes execs;
     private final SchedulerRoutes scheduler;
+    private final HyperSearchRoutes searches;
 
-    public WmlaApi(WmlaOptions options, Authentication authentication, Uploads uploads, Jobs jobs, JobFiles files) {
+    /** @param seeds where searches that name no seed get theirs from */
+    public WmlaApi(
+            WmlaOptions options,
+            Authentication authentication,
+            Uploads uploads,
+            Jobs jobs,
+            JobFiles files,
+            Searches searches,
+            RandomGenerator seeds) {
         OwnedJobs owned = new OwnedJobs(jobs, files, ErrorCode.UNKNOWN_TASK);
         this.console = new ConsoleRoutes(options, authentication, owned);
         this.execs = new ExecRoutes(options, uploads, owned);
         this.scheduler = new SchedulerRoutes(options, owned);
+        this.searches = new HyperSearchRoutes(options, uploads, owned, new OwnedSearches(searches), seeds);
     }
 
     @Override
@@ -29,5 +42,6 @@ public final class WmlaApi implements Contract {
         console.register(routes);
         execs.register(routes);
         scheduler.register(routes);
+        searches.register(routes);
     }
 }

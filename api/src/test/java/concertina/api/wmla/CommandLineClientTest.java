@@ -234,13 +234,44 @@ class CommandLineClientTest {
         assertThat(succeed("--pj-get-all")).isEqualTo("[]\n");
         assertThat(succeed("--k8s-obj-get-all", "pod")).isEqualTo("[]\n");
         for (String[] command : new String[][] {
-            {"--hpo-get-all"}, {"--rp-delete", "root"}, {"--rp-get", "none"}, {"--exec-get"}, {"--k8s-obj-get-all", "x"}
+            {"--hpo-get", "none"},
+            {"--rp-delete", "root"},
+            {"--rp-get", "none"},
+            {"--exec-get"},
+            {"--k8s-obj-get-all", "x"}
         }) {
             Ended refused = run(server.api.httpsPort(), command);
             assertThat(refused.code()).isEqualTo(1);
             assertThat(refused.errors()).doesNotContain("Traceback").isNotEmpty();
         }
         assertThat(run(server.api.httpsPort(), "--nonsense").code()).isEqualTo(2);
+    }
+
+    @Test
+    void aSearchIsStartedWatchedStoppedAndDeleted() throws Exception {
+        logon();
+        assertThat(succeed("--hpo-get-all")).isEqualTo("[]\n");
+        Files.createDirectories(home.resolve("code"));
+        Files.writeString(home.resolve("code/main.py"), "print(1)\n");
+        Files.writeString(home.resolve("task.json"), """
+                {"hpoName": "mine",
+                 "modelSpec": {"args": "--exec-start PyTorch --model-dir code --model-main main.py"},
+                 "algoDef": {"algorithm": "Random", "maxJobNum": 2, "objectiveMetric": "loss"},
+                 "hyperParams": [{"name": "n", "type": "Range", "dataType": "INT", "minIntVal": 1, "maxIntVal": 9}]}
+                """);
+
+        assertThat(succeed(
+                        "--hpo-start",
+                        home.resolve("task.json").toString(),
+                        "--model-dir",
+                        home.resolve("code").toString()))
+                .contains("/hypersearch/mine");
+        assertThat(succeed("--hpo-get", "mine")).contains("\"experiments\"");
+        succeed("--hpo-stop", "mine");
+        succeed("--hpo-restart", "mine");
+        succeed("--hpo-delete", "mine");
+        assertThat(succeed("--hpo-get-all")).isEqualTo("[]\n");
+        assertThat(succeed("--hpo-algorithm-get", "random")).contains("BUILD_IN");
     }
 
     @Test

@@ -1,0 +1,284 @@
+package concertina.api.wmla;
+
+import concertina.api.Answers;
+import concertina.api.OwnedJobs;
+import concertina.api.OwnedSearches;
+import concertina.api.Parameters;
+import concertina.api.Routes;
+import concertina.api.Uploads;
+import concertina.api.Uploads.FilePart;
+import concertina.api.Uploads.Form;
+import concertina.identity.Caller;
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.trials.BuiltInSamplers;
+import concertina.trials.SearchView;
+import io.javalin.http.Context;
+import java.io.IOException;
+import java.net.URLDecoder;
+import java.net.URLEncoder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
+
+/** Hyperparameter searches of both generations. Thread-safe. */
+final class HyperSearchRoutes {
+    private static final String SEARCHES = WmlaApi.BASE + "/hypersearch";
+    private static final String SEARCH = SEARCHES + "/{name}";
+    private static final String ALGORITHMS = SEARCHES + "/algorithm";
+    private static final String DATA = "data";
+    private static final int BODY_LIMIT_BYTES = 1 << 20;
+
+    private final Uploads uploads;
+    private final OwnedJobs jobs;
+    private final OwnedSearches searches;
+    private final ServerScripts scripts;
+    private final RandomGenerator seeds;
+
+    HyperSearchRoutes(
+            WmlaOptions options, Uploads uploads, OwnedJobs jobs, OwnedSearches searches, RandomGenerator seeds) {
+        this.uploads = uploads;
+        this.jobs = jobs;
+        this.searches = searches;
+        this.scripts = new ServerScripts(options.scriptFolders());
+        this.seeds = seeds;
+    }
+
+    void register(Routes routes) {
+        routes.user("GET", ALGORITHMS, (context, caller) -> algorithms(context));
+        routes.user("POST", ALGORITHMS + "/install", (context, caller) -> noPlugIns());
+        routes.user("POST", ALGORITHMS + "/debug", (context, caller) -> noPlugIns());
+        routes.user("GET", ALGORITHMS + "/{algorithm}", (context, caller) -> algorithm(context));
+        routes.user("DELETE", ALGORITHMS + "/{algorithm}", (context, caller) -> deleteAlgorithm(context));
+        routes.user(
+                "GET",
+                SEARCHES,
+                (context, caller) -> Answers.json(
+                        context,
+                        searches.visible(caller).stream().map(SearchTask::of).toList()));
+        routes.user("POST", SEARCHES, this::create);
+        routes.user("DELETE", SEARCHES, (context, caller) -> {
+            for (SearchView search : searches.own(caller)) {
+                searches.searches().delete(search.name(), caller.user());
+            }
+            context.status(204);
+        });
+        routes.user("GET", SEARCH, (context, caller) -> Answers.json(context, SearchTask.of(found(context, caller))));
+        routes.user("PUT", SEARCH, this::stop);
+        routes.user("PUT", SEARCH + "/force", this::stop);
+        routes.user(
+                "PUT",
+                SEARCH + "/restart",
+                (context, caller) -> Answers.json(
+                        context,
+                        SearchTask.of(searches.searches()
+                                .restart(found(context, caller).name(), caller.user()))));
+        routes.user("DELETE", SEARCH, (context, caller) -> {
+            searches.searches().delete(found(context, caller).name(), caller.user());
+            context.status(204);
+        });
+    }
+
+    private SearchView found(Context context, Caller caller) {
+        return searches.find(caller, context.pathParam("name"));
+    }
+
+    // --- Create
+    // ---------------------------------------------------------------------------------------------------------
+
+    private void create(Context context, Caller caller) throws IOException, InterruptedException {
+        try (Form form = uploads.receive(context)) {
+            SearchRequest request = SearchRequest.read(data(context, form));
+            boolean firstGeneration = request.firstGeneration() && basic(context);
+            String name = name(request, caller, firstGeneration);
+            searches.searches().checkNew(name, caller.user());
+            Optional<FilePart> model = form.files().stream()
+                    .filter(file -> !file.name().equals(DATA))
+                    .findFirst();
+            create(name, caller, request, job(request), model.orElse(null));
+            answer(context, name, firstGeneration);
+        }
+    }
+
+    private String name(SearchRequest request, Caller caller, boolean firstGeneration) {
+        String given = request.name();
+        String user = caller.user().value();
+        return given != null
+                ? given
+                : searches.searches().freeName(firstGeneration ? user : user.toLowerCase(Locale.ROOT));
+    }
+
+    /** The text of the field, wherever clients put it: a form field, a file part of that name, an urlencoded body, the body itself. */
+    private String data(Context context, Form form) throws IOException {
+        Optional<String> field = form.field(DATA).filter(text -> !text.isBlank());
+        if (field.isPresent()) {
+            return field.get();
+        }
+        for (FilePart file : form.files()) {
+            if (file.name().equals(DATA) && Files.size(file.path()) <= BODY_LIMIT_BYTES) {
+                return Files.readString(file.path());
+            }
+        }
+        String type = context.contentType() == null ? "" : context.contentType().toLowerCase(Locale.ROOT);
+        String body = type.startsWith("multipart/form-data")
+                ? ""
+                : new String(uploads.small(context, BODY_LIMIT_BYTES), StandardCharsets.UTF_8);
+        if (type.startsWith("application/x-www-form-urlencoded")) {
+            for (String pair : body.split("&", -1)) {
+                if (pair.startsWith(DATA + "=")) {
+                    return decoded(pair.substring(DATA.length() + 1));
+                }
+            }
+        }
+        if (body.isBlank()) {
+            throw ConcertinaException.invalid(DATA, "", "a JSON object or a Python dict in the form field data");
+        }
+        return body;
+    }
+
+    private static String decoded(String text) {
+        try {
+            return URLDecoder.decode(text, StandardCharsets.UTF_8);
+        } catch (IllegalArgumentException malformed) {
+            throw ConcertinaException.invalid(
+                    DATA, text.length() > 100 ? text.substring(0, 100) + "…" : text, "percent-encoded UTF-8");
+        }
+    }
+
+    private JobSpec job(SearchRequest request) {
+        try {
+            return SubmitLine.parse(request.args(), null, jobs.clusterHasGpus());
+        } catch (ConcertinaException refused) {
+            throw SearchRequest.inArguments(refused);
+        }
+    }
+
+    private void create(String name, Caller caller, SearchRequest request, JobSpec job, @Nullable FilePart model)
+            throws IOException {
+        long seed = seeds.nextLong();
+        if (model == null) {
+            try {
+                if (job.userCommand().isEmpty()) {
+                    scripts.check(job.modelMain());
+                }
+            } catch (ConcertinaException refused) {
+                throw SearchRequest.inArguments(refused);
+            }
+            searches.searches().create(name, caller.user(), request.spec(SubmitLine.withoutCode(job), null, seed));
+            return;
+        }
+        JobId code = jobs.jobs().nextId();
+        boolean created = false;
+        try {
+            JobSpec placed = placed(job, caller, code, model);
+            searches.searches().create(name, caller.user(), request.spec(placed, code, seed));
+            created = true;
+        } finally {
+            if (!created) {
+                jobs.files().delete(code, caller.user());
+            }
+        }
+    }
+
+    private JobSpec placed(JobSpec job, Caller caller, JobId code, FilePart model) throws IOException {
+        var stored = jobs.files().storeCode(code, caller.user(), model.fileName(), model.path());
+        try {
+            return SubmitLine.withCode(job, stored);
+        } catch (ConcertinaException refused) {
+            throw SearchRequest.inArguments(refused);
+        }
+    }
+
+    /** The first generation is told by what only it sends: an instance group, with name and password on every call. */
+    private static boolean basic(Context context) {
+        String header = context.header("Authorization");
+        return context.header("X-Auth-Token") == null
+                && header != null
+                && header.strip().toLowerCase(Locale.ROOT).startsWith("basic ");
+    }
+
+    private static void answer(Context context, String name, boolean firstGeneration) {
+        if (firstGeneration) {
+            Answers.json(context, name);
+            return;
+        }
+        Map<String, Object> answer = new LinkedHashMap<>();
+        answer.put("uid", name);
+        answer.put(
+                "href",
+                SEARCHES + "/" + URLEncoder.encode(name, StandardCharsets.UTF_8).replace("+", "%20"));
+        Answers.json(context, answer);
+    }
+
+    // --- Change
+    // ---------------------------------------------------------------------------------------------------------
+
+    private void stop(Context context, Caller caller) {
+        SearchView search = found(context, caller);
+        try {
+            searches.searches().stop(search.name(), caller.user());
+        } catch (ConcertinaException refused) {
+            if (refused.code() == ErrorCode.CONFLICT) {
+                throw new ConcertinaException(
+                        ErrorCode.INVALID_ARGUMENT, "Model tuning " + search.name() + " is already stopped.", refused);
+            }
+            throw refused;
+        }
+        context.status(204);
+    }
+
+    // --- Algorithms
+    // -----------------------------------------------------------------------------------------------------
+
+    private static void algorithms(Context context) {
+        boolean plugInsOnly = Parameters.oneOf(context, "type", "BUILD_IN", "USER_PLUGIN")
+                .filter("USER_PLUGIN"::equals)
+                .isPresent();
+        Answers.json(
+                context,
+                plugInsOnly
+                        ? List.of()
+                        : BuiltInSamplers.names().stream()
+                                .map(HyperSearchRoutes::builtIn)
+                                .toList());
+    }
+
+    private static void algorithm(Context context) {
+        Answers.json(
+                context,
+                BuiltInSamplers.named(context.pathParam("algorithm"))
+                        .map(HyperSearchRoutes::builtIn)
+                        .orElse(Map.of()));
+    }
+
+    private static Map<String, Object> builtIn(String name) {
+        Map<String, Object> entry = new LinkedHashMap<>();
+        entry.put("name", name);
+        entry.put("type", "BUILD_IN");
+        entry.put("remoteExec", false);
+        return entry;
+    }
+
+    private static void deleteAlgorithm(Context context) {
+        String name = context.pathParam("algorithm");
+        if (BuiltInSamplers.named(name).isPresent()) {
+            throw ConcertinaException.invalid("algorithm", name, "a plug-in; built-in algorithms stay");
+        }
+        throw new ConcertinaException(ErrorCode.NOT_FOUND, "cannot find algorithm " + name);
+    }
+
+    private static void noPlugIns() {
+        throw new ConcertinaException(
+                ErrorCode.INVALID_ARGUMENT,
+                "plug-in algorithms are not available, accepted: a search with algorithm "
+                        + BuiltInSamplers.accepted());
+    }
+}

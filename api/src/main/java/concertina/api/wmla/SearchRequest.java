@@ -1,0 +1,243 @@
+package concertina.api.wmla;
+
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.search.Parameter;
+import concertina.search.Space;
+import concertina.trials.Aggregate;
+import concertina.trials.BuiltInSamplers;
+import concertina.trials.GivenPoint;
+import concertina.trials.Objective;
+import concertina.trials.SearchSpec;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * The {@code data} object of a search, read and checked. Pure; messages name the field as it was posted.
+ *
+ * @param name the wanted name; null when the platform is to choose one
+ * @param firstGeneration whether it has the form of the first generation, which names an instance group
+ * @param args the command line of every trial
+ */
+record SearchRequest(
+        @Nullable String name,
+        boolean firstGeneration,
+        String args,
+        String algorithm,
+        Map<String, String> settings,
+        List<Parameter> parameters,
+        List<GivenPoint> given,
+        Objective objective,
+        Map<String, Aggregate> reported,
+        long maxTrials,
+        int parallel,
+        long maxMinutes,
+        String echo) {
+    private static final int MOST_PARALLEL = 100_000;
+    private static final int LONGEST_NAME = 200;
+
+    static SearchRequest read(String text) {
+        JsonNode data = PythonLiteral.read(text);
+        if (!data.isObject()) {
+            throw ConcertinaException.invalid(
+                    "data", Fields.shown(data), "a JSON object or a Python dict with modelSpec and algoDef");
+        }
+        JsonNode model = Fields.object(data, "", "modelSpec");
+        JsonNode algorithm = Fields.object(data, "", "algoDef");
+        List<JsonNode> hyperParameters = Fields.list(data, "", "hyperParams");
+        List<JsonNode> experiments = Fields.list(data, "", "experiments");
+        String name = Fields.needed(algorithm, "algoDef", "algorithm", BuiltInSamplers.accepted());
+        boolean list = BuiltInSamplers.takesList(name);
+        checkBlocks(list, name, hyperParameters, experiments);
+        List<GivenPoint> given = list ? HyperParameters.experiments(experiments) : List.of();
+        List<Parameter> parameters = list ? HyperParameters.union(given) : HyperParameters.space(hyperParameters);
+        var unused = new Space(parameters);
+        String metric = Fields.needed(algorithm, "algoDef", "objectiveMetric", "a key of val_dict_list.json");
+        long maxTrials = Fields.limit(algorithm, "algoDef", "maxJobNum");
+        return new SearchRequest(
+                name(data),
+                Fields.text(model, "modelSpec", "sigName").isPresent(),
+                Fields.needed(
+                        model, "modelSpec", "args", "a command line such as --exec-start PyTorch --model-main a.py"),
+                name,
+                settings(algorithm),
+                parameters,
+                given,
+                new Objective(metric, maximize(algorithm)),
+                reported(algorithm),
+                !list ? maxTrials : maxTrials < 0 ? given.size() : Math.min(maxTrials, given.size()),
+                parallel(algorithm),
+                Fields.limit(algorithm, "algoDef", "maxRunTime"),
+                echo(data, model));
+    }
+
+    /** The whole search, once it is known what its trials run and where their code lies. */
+    SearchSpec spec(JobSpec job, @Nullable JobId code, long seed) {
+        return new SearchSpec(
+                algorithm,
+                settings,
+                parameters,
+                given,
+                BuiltInSamplers.resource(algorithm, settings),
+                List.of(objective),
+                reported,
+                maxTrials,
+                parallel,
+                maxMinutes,
+                seed,
+                job,
+                code,
+                echo);
+    }
+
+    private static void checkBlocks(
+            boolean list, String algorithm, List<JsonNode> hyperParameters, List<JsonNode> experiments) {
+        String both = hyperParameters.size() + " hyperParams and " + experiments.size() + " experiments";
+        if (hyperParameters.isEmpty() == experiments.isEmpty()) {
+            throw ConcertinaException.invalid("data", both, "exactly one of the blocks hyperParams and experiments");
+        }
+        if (list == experiments.isEmpty()) {
+            throw ConcertinaException.invalid(
+                    "data",
+                    both,
+                    list
+                            ? "the block experiments for algorithm " + algorithm
+                            : "the block hyperParams for algorithm " + algorithm
+                                    + "; experiments belong to ExperimentGridSearch");
+        }
+    }
+
+    private static @Nullable String name(JsonNode data) {
+        Optional<String> name = Fields.text(data, "", "hpoName");
+        if (name.isEmpty()) {
+            return null;
+        }
+        String text = name.get();
+        if (text.length() > LONGEST_NAME
+                || text.equals("algorithm")
+                || text.equals(".")
+                || text.equals("..")
+                || text.chars().anyMatch(c -> Character.isISOControl(c) || "/\\?#%;".indexOf(c) >= 0)) {
+            throw ConcertinaException.invalid(
+                    "hpoName",
+                    text.length() > LONGEST_NAME ? text.substring(0, LONGEST_NAME) + "…" : text,
+                    "1 to " + LONGEST_NAME + " printable characters other than / \\ ? # % ;, and not 'algorithm'");
+        }
+        return text;
+    }
+
+    private static Map<String, String> settings(JsonNode algorithm) {
+        Map<String, String> settings = new LinkedHashMap<>();
+        JsonNode posted = algorithm.path("algoParams");
+        if (posted.isObject()) {
+            posted.properties()
+                    .forEach(entry -> settings.put(
+                            entry.getKey(),
+                            Fields.text(posted, "algoDef.algoParams", entry.getKey())
+                                    .orElse("")));
+        } else {
+            List<JsonNode> list = Fields.list(algorithm, "algoDef", "algoParams");
+            for (int i = 0; i < list.size(); i++) {
+                String path = "algoDef.algoParams[" + i + "]";
+                if (!list.get(i).isObject()) {
+                    throw ConcertinaException.invalid(path, Fields.shown(list.get(i)), "an object with name and value");
+                }
+                String name = Fields.needed(list.get(i), path, "name", "a name");
+                JsonNode value = list.get(i).path("value");
+                String text = value.isBoolean()
+                        ? value.asString()
+                        : Fields.text(list.get(i), path, "value").orElse("");
+                if (settings.put(name, text) != null) {
+                    throw ConcertinaException.invalid(path + ".name", name, "names that differ");
+                }
+            }
+        }
+        Fields.text(algorithm, "algoDef", "hyperbandEta").ifPresent(eta -> {
+            if (settings.keySet().stream().noneMatch("eta"::equalsIgnoreCase)) {
+                settings.put("eta", eta);
+            }
+        });
+        return settings;
+    }
+
+    private static boolean maximize(JsonNode algorithm) {
+        String objective = Fields.text(algorithm, "algoDef", "objective").orElse("minimize");
+        return switch (objective.toLowerCase(Locale.ROOT)) {
+            case "minimize" -> false;
+            case "maximize" -> true;
+            default -> throw ConcertinaException.invalid("algoDef.objective", objective, "minimize or maximize");
+        };
+    }
+
+    private static Map<String, Aggregate> reported(JsonNode algorithm) {
+        JsonNode posted = algorithm.path("additionalMetrics");
+        if (!Fields.given(posted)) {
+            return Map.of();
+        }
+        if (!posted.isObject()) {
+            throw ConcertinaException.invalid(
+                    "algoDef.additionalMetrics",
+                    Fields.shown(posted),
+                    "an object of metric to minimize, maximize or latest");
+        }
+        Map<String, Aggregate> reported = new LinkedHashMap<>();
+        posted.properties()
+                .forEach(entry -> reported.put(
+                        entry.getKey(),
+                        switch (entry.getValue().asString("").toLowerCase(Locale.ROOT)) {
+                            case "minimize" -> Aggregate.MINIMIZE;
+                            case "maximize" -> Aggregate.MAXIMIZE;
+                            default -> Aggregate.LATEST;
+                        }));
+        return reported;
+    }
+
+    /** The first name's spelling is the contract's, which once also has the second. */
+    private static int parallel(JsonNode algorithm) {
+        String name = Fields.given(algorithm.path("maxParalleJobNum")) ? "maxParalleJobNum" : "maxParalleJob";
+        JsonNode posted = algorithm.path(name);
+        if (!Fields.given(posted)) {
+            return 1;
+        }
+        String accepted = "a whole number from 1 to " + MOST_PARALLEL;
+        long parallel;
+        try {
+            parallel = Fields.whole("algoDef." + name, posted);
+        } catch (ConcertinaException notWhole) {
+            throw ConcertinaException.invalid("algoDef." + name, Fields.shown(posted), accepted);
+        }
+        if (parallel < 1 || parallel > MOST_PARALLEL) {
+            throw ConcertinaException.invalid("algoDef." + name, Fields.shown(posted), accepted);
+        }
+        return (int) parallel;
+    }
+
+    /** The request without its command line, which may hold secrets. */
+    private static String echo(JsonNode data, JsonNode model) {
+        ObjectNode echo = JsonNodeFactory.instance.objectNode();
+        data.properties().forEach(entry -> {
+            if (!entry.getKey().equals("modelSpec")) {
+                echo.set(entry.getKey(), entry.getValue());
+            }
+        });
+        ObjectNode kept = echo.putObject("modelSpec");
+        Fields.text(model, "modelSpec", "sigName").ifPresent(group -> kept.put("sigName", group));
+        return echo.toString();
+    }
+
+    /** As for an exec: a mistake in the command line is told as one of {@code modelSpec.args}. */
+    static ConcertinaException inArguments(ConcertinaException refused) {
+        return refused.code() == ErrorCode.INVALID_ARGUMENT
+                ? new ConcertinaException(refused.code(), "modelSpec.args: " + refused.getMessage(), refused)
+                : refused;
+    }
+}

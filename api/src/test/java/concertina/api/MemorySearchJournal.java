@@ -1,0 +1,26 @@
+package concertina.api;
+
+import concertina.trials.SearchJournal;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+
+/** Keeps the events of searches for as long as the test runs. */
+final class MemorySearchJournal implements SearchJournal {
+    private final List<Entry> entries = new ArrayList<>();
+
+    @Override
+    public synchronized void append(List<Entry> added) {
+        entries.addAll(added);
+    }
+
+    @Override
+    public synchronized void replay(Consumer<Entry> reader) {
+        List.copyOf(entries).forEach(reader);
+    }
+
+    @Override
+    public synchronized void forget(String search) {
+        entries.removeIf(entry -> entry.search().equals(search));
+    }
+}

@@ -1,0 +1,484 @@
+package concertina.api.wmla;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import concertina.api.Multipart;
+import concertina.api.TestServer;
+import concertina.model.JobId;
+import concertina.model.JobState;
+import java.io.IOException;
+import java.net.URLEncoder;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Predicate;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+class HyperSearchApiTest {
+    private static final String SEARCHES = "/platform/rest/deeplearning/v1/hypersearch";
+    private static final String MODEL = "'modelSpec': {'args': '--exec-start PyTorch --model-main main.py'}";
+    private static final String RATE =
+            "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1,"
+                    + " 'minIntVal': 0, 'maxIntVal': 0, 'discreteDbVal': [], 'step': '0.002'}]";
+
+    @TempDir
+    Path folder;
+
+    private TestServer server;
+
+    @BeforeEach
+    void start() {
+        server = new TestServer(folder);
+    }
+
+    @AfterEach
+    void stop() {
+        server.close();
+    }
+
+    private static String algorithm(String more) {
+        return "'algoDef': {'algorithm': 'random', 'objectiveMetric': 'loss', 'objective': 'Minimize'" + more + "}";
+    }
+
+    private static String data(String... members) {
+        return "{" + String.join(", ", members) + "}";
+    }
+
+    private static String usual(String name, int trials) {
+        return data("'hpoName': '" + name + "'", MODEL, algorithm(", 'maxJobNum': " + trials), RATE);
+    }
+
+    private HttpResponse<String> post(String user, String data) {
+        return post(server.as(user, SEARCHES), data);
+    }
+
+    private HttpResponse<String> post(HttpRequest.Builder request, String data) {
+        Multipart form = new Multipart().field("data", data).file("main.py", "main.py", "print(1)\n");
+        return server.send(request.header("Content-Type", form.contentType()).POST(form.publisher()));
+    }
+
+    private String created(String user, String data) {
+        HttpResponse<String> answer = post(user, data);
+        assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
+        return JsonMapper.shared().readTree(answer.body()).get("uid").asString();
+    }
+
+    private JsonNode task(String user, String name) {
+        return server.json(user, SEARCHES + "/" + name);
+    }
+
+    private JsonNode awaitTask(String name, String member, String value) {
+        return until(
+                () -> task("bob", name), task -> task.get(member).asString().equals(value));
+    }
+
+    private JsonNode awaitExperiments(String name, int count) {
+        return until(() -> task("bob", name), task -> task.get("experiments").size() == count);
+    }
+
+    private static <T> T until(Supplier<T> probe, Predicate<T> condition) {
+        long deadline = System.nanoTime() + Duration.ofSeconds(30).toNanos();
+        T latest = probe.get();
+        while (!condition.test(latest)) {
+            assertThat(System.nanoTime()).as("waiting, there was %s", latest).isLessThan(deadline);
+            LockSupport.parkNanos(5_000_000);
+            latest = probe.get();
+        }
+        return latest;
+    }
+
+    private void finish(String job, String metrics) throws IOException {
+        until(() -> server.jobs.find(new JobId(job)).isPresent(), found -> found);
+        server.jobs.move(job, JobState.RUNNING, 1);
+        Path result = folder.resolve("results/bob/batchworkdir").resolve(job);
+        Files.createDirectories(result);
+        Files.writeString(result.resolve("val_dict_list.json"), metrics);
+        server.jobs.move(job, JobState.FINISHED, 1);
+    }
+
+    @Test
+    void aSearchIsShownToTheLetter() throws IOException {
+        String name = created("bob", usual("", 2).replace("'hpoName': '', ", ""));
+        assertThat(name).matches("bob-hpo-\\d+");
+        String first =
+                awaitExperiments(name, 1).get("experiments").get(0).get("appId").asString();
+        finish(first, "[{\"steps\": 1, \"loss\": 0.5}, {\"steps\": 2, \"loss\": 0.25}]");
+        String second =
+                awaitExperiments(name, 2).get("experiments").get(1).get("appId").asString();
+        finish(second, "{\"loss\": \"none\"}");
+
+        JsonNode task = awaitTask(name, "state", "FINISHED");
+
+        assertThat(task.propertyNames())
+                .containsExactly(
+                        "hpoName",
+                        "state",
+                        "progress",
+                        "running",
+                        "complete",
+                        "failed",
+                        "duration",
+                        "createtime",
+                        "creator",
+                        "best",
+                        "experiments",
+                        "algoDef",
+                        "hyperParams",
+                        "reason");
+        assertThat(task.get("progress").asString()).isEqualTo("2/2");
+        assertThat(task.get("complete").asInt()).isEqualTo(2);
+        assertThat(task.get("failed").asInt()).isEqualTo(1);
+        assertThat(task.get("running").asInt()).isZero();
+        assertThat(task.get("duration").asString()).matches("\\d\\d:\\d\\d:\\d\\d");
+        assertThat(task.get("createtime").asString()).matches("\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d");
+        assertThat(task.get("best")).isEqualTo(task.get("experiments").get(0));
+        JsonNode experiment = task.get("experiments").get(0);
+        assertThat(experiment.propertyNames())
+                .containsExactly(
+                        "id",
+                        "state",
+                        "metricVal",
+                        "hyperParams",
+                        "appId",
+                        "startTime",
+                        "endTime",
+                        "metrics",
+                        "reason");
+        assertThat(experiment.get("id").asInt()).isZero();
+        assertThat(experiment.get("state").asString()).isEqualTo("FINISHED");
+        assertThat(experiment.get("metricVal").asDouble()).isEqualTo(0.25);
+        JsonNode value = experiment.get("hyperParams").get(0);
+        assertThat(value.propertyNames()).containsExactly("name", "dataType", "userDefined", "fixedVal");
+        assertThat(value.get("dataType").asString()).isEqualTo("double");
+        assertThat(value.get("fixedVal").isString()).isTrue();
+        assertThat(value.get("fixedVal").asString()).as("on the grid").matches("0\\.\\d{1,3}");
+        assertThat(task.get("experiments").get(1).get("state").asString()).isEqualTo("FAILED");
+        assertThat(task.get("experiments").get(1).get("metricVal").asDouble()).isEqualTo(9999.99);
+        assertThat(task.get("algoDef").toString())
+                .isEqualTo("{\"algorithm\":\"random\",\"maxJobNum\":2,\"maxParalleJobNum\":1,\"maxRunTime\":-1,"
+                        + "\"objective\":\"Minimize\",\"objectiveMetric\":\"loss\"}");
+        JsonNode parameter = task.get("hyperParams").get(0);
+        assertThat(parameter.get("type").asString()).isEqualTo("range");
+        assertThat(parameter.get("dataType").asString()).isEqualTo("double");
+        assertThat(parameter.get("userDefined").asBoolean(true)).isFalse();
+        JsonNode exec = server.json("bob", TestServer.EXECS + "/" + first);
+        assertThat(exec.get("state").asString()).isEqualTo("FINISHED");
+    }
+
+    @Test
+    void theFirstGenerationGetsTheNameAsAString() {
+        String data = usual("of-the-first", 1).replace("{'args'", "{'sigName': 'dli', 'args'");
+        assertThat(post("bob", data).body()).isEqualTo("\"of-the-first\"");
+        JsonNode experiment =
+                awaitExperiments("of-the-first", 1).get("experiments").get(0);
+        assertThat(experiment.get("driverId").asString())
+                .isEqualTo(experiment.get("appId").asString());
+        assertThat(experiment.get("maxiteration").asInt()).isZero();
+
+        String token = JsonMapper.shared()
+                .readTree(server.get("bob", "/auth/v1/logon").body())
+                .get("accessToken")
+                .asString();
+        HttpRequest.Builder second =
+                HttpRequest.newBuilder(server.uri(SEARCHES)).header("X-Auth-Token", token);
+        assertThat(post(second, data.replace("of-the-first", "of-the-second")).body())
+                .isEqualTo("{\"uid\":\"of-the-second\",\"href\":\"" + SEARCHES + "/of-the-second\"}");
+    }
+
+    @Test
+    void theRequestMayComeInEveryShape() {
+        String json = usual("", 1).replace('\'', '"').replace("\"hpoName\": \"\"", "\"hpoName\": \"%s\"");
+        Multipart twice = new Multipart()
+                .file("data", "data", json.formatted("as-part"))
+                .file("WMLA_HPO_pytorch.py", "main.py", "print(1)\n");
+        assertThat(server.send(server.as("bob", SEARCHES)
+                                .header("Content-Type", twice.contentType())
+                                .POST(twice.publisher()))
+                        .body())
+                .contains("as-part");
+        String onServer =
+                json.replace("main.py", folder.resolve("shared/train.py").toString());
+        assertThat(send("application/x-www-form-urlencoded", "data=" + encoded(onServer.formatted("no-script")))
+                        .body())
+                .startsWith("Error 400: modelSpec.args: --model-main is '");
+        script("shared/train.py");
+        assertThat(send("application/x-www-form-urlencoded", "data=" + encoded(onServer.formatted("urlencoded")))
+                        .body())
+                .contains("urlencoded");
+        assertThat(send("application/json", onServer.formatted("as-body")).body())
+                .contains("as-body");
+        assertThat(send("application/json", "").body())
+                .isEqualTo("Error 400: data is '', accepted: a JSON object or a Python dict in the form field data\n");
+        assertThat(server.json("bob", SEARCHES)).hasSize(3);
+    }
+
+    private void script(String path) {
+        try {
+            Files.writeString(folder.resolve(path), "print(1)\n");
+        } catch (IOException failed) {
+            throw new AssertionError(failed);
+        }
+    }
+
+    private static String encoded(String text) {
+        return URLEncoder.encode(text, StandardCharsets.UTF_8);
+    }
+
+    private HttpResponse<String> send(String type, String body) {
+        return server.send(server.as("bob", SEARCHES)
+                .header("Content-Type", type)
+                .POST(HttpRequest.BodyPublishers.ofString(body)));
+    }
+
+    @Test
+    void stoppingTwiceIsToldInTheRecordedWords() {
+        String name = created("bob", usual("hpo-1", 5));
+        awaitExperiments(name, 1);
+
+        assertThat(put(name, "").statusCode()).isEqualTo(204);
+
+        JsonNode task = task("bob", name);
+        assertThat(task.get("state").asString()).isEqualTo("STOPPED");
+        assertThat(task.get("running").asInt()).isZero();
+        HttpResponse<String> again = put(name, "");
+        assertThat(again.statusCode()).isEqualTo(400);
+        assertThat(again.body()).isEqualTo("Error 400: Model tuning hpo-1 is already stopped.\n");
+        assertThat(put(name, "/force").body()).isEqualTo("Error 400: Model tuning hpo-1 is already stopped.\n");
+        HttpResponse<String> restarted = put(name, "/restart");
+        assertThat(restarted.statusCode()).isEqualTo(200);
+        assertThat(put(name, "/restart").statusCode()).isEqualTo(409);
+        assertThat(put(name, "/force").statusCode()).isEqualTo(204);
+    }
+
+    private HttpResponse<String> put(String name, String action) {
+        return server.send(server.as("bob", SEARCHES + "/" + name + action).PUT(HttpRequest.BodyPublishers.noBody()));
+    }
+
+    private HttpResponse<String> delete(String user, String path) {
+        return server.send(server.as(user, path).DELETE());
+    }
+
+    @Test
+    void anothersSearchLooksLikeNoneAndAnAdministratorSeesAll() {
+        created("bob", usual("mine", 2));
+        for (String path : List.of("", "/force", "/restart")) {
+            for (String name : List.of("mine", "none")) {
+                HttpResponse<String> answer = server.send(
+                        server.as("eve", SEARCHES + "/" + name + path).PUT(HttpRequest.BodyPublishers.noBody()));
+                assertThat(answer.statusCode()).isEqualTo(404);
+                assertThat(answer.body()).isEqualTo("Error 404: cannot find model tuning " + name + "\n");
+            }
+        }
+        assertThat(server.get("eve", SEARCHES + "/mine").statusCode()).isEqualTo(404);
+        assertThat(delete("eve", SEARCHES + "/mine").statusCode()).isEqualTo(404);
+        assertThat(delete("eve", SEARCHES).statusCode()).isEqualTo(204);
+        assertThat(server.json("eve", SEARCHES)).isEmpty();
+        assertThat(server.json("ada", SEARCHES)).hasSize(1);
+        assertThat(task("ada", "mine").get("creator").asString()).isEqualTo("bob");
+        assertThat(post("eve", usual("mine", 2)).statusCode()).isEqualTo(409);
+    }
+
+    @Test
+    void deletingSearchesLeavesTheirJobs() {
+        created("bob", usual("one", 1));
+        created("bob", usual("two", 1));
+        awaitExperiments("one", 1);
+        awaitExperiments("two", 1);
+
+        assertThat(delete("bob", SEARCHES + "/one").statusCode()).isEqualTo(204);
+        assertThat(server.get("bob", SEARCHES + "/one").statusCode()).isEqualTo(404);
+        assertThat(delete("bob", SEARCHES).statusCode()).isEqualTo(204);
+
+        assertThat(server.json("bob", SEARCHES)).isEmpty();
+        assertThat(server.json("bob", TestServer.EXECS)).hasSize(2);
+    }
+
+    @Test
+    void aPostedListIsTriedInItsOrderUnderItsNumbers() throws IOException {
+        String data = data(
+                "'hpoName': 'list'",
+                MODEL,
+                "'algoDef': {'algorithm': 'ExperimentGridSearch', 'objectiveMetric': 'loss', 'maxParalleJob': 2}",
+                "'experiments': [{'id': 7, 'hyperParams': [{'name': 'z', 'dataType': 'STR', 'fixedVal': 'adam'},"
+                        + " {'name': 'a', 'dataType': 'INT', 'fixedVal': '3'}]},"
+                        + " {'id': 3, 'hyperParams': [{'name': 'z', 'dataType': 'STR', 'fixedVal': 'sgd'},"
+                        + " {'name': 'a', 'dataType': 'INT', 'fixedVal': 5}]},]");
+        created("bob", data);
+        JsonNode experiments = awaitExperiments("list", 2).get("experiments");
+        assertThat(experiments.get(0).get("id").asInt()).isEqualTo(7);
+        assertThat(experiments.get(1).get("id").asInt()).isEqualTo(3);
+        assertThat(experiments.get(0).get("hyperParams").toString())
+                .isEqualTo(
+                        "[{\"name\":\"z\",\"dataType\":\"str\",\"userDefined\":false,\"fixedVal\":\"adam\",\"type\":\"fix\"},"
+                                + "{\"name\":\"a\",\"dataType\":\"int\",\"userDefined\":false,\"fixedVal\":\"3\",\"type\":\"fix\"}]");
+        finish(experiments.get(0).get("appId").asString(), "{\"loss\": 2}");
+        finish(experiments.get(1).get("appId").asString(), "{\"loss\": 1}");
+        JsonNode over = awaitTask("list", "state", "FINISHED");
+        assertThat(over.get("progress").asString()).isEqualTo("2/2");
+        assertThat(over.get("best").get("id").asInt()).isEqualTo(3);
+        assertThat(over.has("hyperParams")).isFalse();
+        String configuration = Objects.requireNonNull(server.jobs
+                        .find(new JobId(experiments.get(0).get("appId").asString()))
+                        .orElseThrow()
+                        .spec()
+                        .trial())
+                .configuration();
+        assertThat(configuration).isEqualTo("{\"z\":\"adam\",\"a\":3}\n");
+    }
+
+    @Test
+    void hyperbandGivesItsResourceAsOneMoreHyperparameter() {
+        String data = data(
+                "'hpoName': 'bands'",
+                MODEL,
+                "'algoDef': {'algorithm': 'Hyperband', 'objectiveMetric': 'loss', 'maxJobNum': 8, 'algoParams': ["
+                        + "{'name': 'eta', 'value': '3'}, {'name': 'ResourceName', 'value': 'epochs'},"
+                        + " {'name': 'ResourceValue', 'value': '81'}]}",
+                RATE);
+        created("bob", data);
+        JsonNode values = awaitExperiments("bands", 1).get("experiments").get(0).get("hyperParams");
+        assertThat(values.get(1).toString())
+                .isEqualTo("{\"name\":\"epochs\",\"dataType\":\"str\",\"userDefined\":false,\"fixedVal\":\"1\"}");
+    }
+
+    @Test
+    void algorithmsAreListedInTheContractsOrder() {
+        JsonNode all = server.json("bob", SEARCHES + "/algorithm");
+        assertThat(all.get(0).toString()).isEqualTo("{\"name\":\"Random\",\"type\":\"BUILD_IN\",\"remoteExec\":false}");
+        assertThat(server.json("bob", SEARCHES + "/algorithm?type=BUILD_IN")).isEqualTo(all);
+        assertThat(server.json("bob", SEARCHES + "/algorithm?type=USER_PLUGIN")).isEmpty();
+        assertThat(server.get("bob", SEARCHES + "/algorithm?type=OTHER").statusCode())
+                .isEqualTo(400);
+        assertThat(server.get("bob", SEARCHES + "/algorithm/hyperband").body())
+                .isEqualTo("{\"name\":\"Hyperband\",\"type\":\"BUILD_IN\",\"remoteExec\":false}");
+        assertThat(server.get("bob", SEARCHES + "/algorithm/unknown").body()).isEqualTo("{}");
+        assertThat(delete("bob", SEARCHES + "/algorithm/Random").statusCode()).isEqualTo(400);
+        assertThat(delete("bob", SEARCHES + "/algorithm/unknown").statusCode()).isEqualTo(404);
+        assertThat(server.post("bob", SEARCHES + "/algorithm/install").statusCode())
+                .isEqualTo(400);
+    }
+
+    static Stream<Arguments> mistakes() {
+        String range = "{'name': 'x', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0, 'maxDbVal': 1%s}";
+        return Stream.of(
+                Arguments.of("[1]", "data is '[1]', accepted: a JSON object or a Python dict"),
+                Arguments.of("{'a': __import__('os')}", "data has '__import__('os')}' at character 7"),
+                Arguments.of(data(algorithm(""), RATE), "modelSpec is '', accepted: an object"),
+                Arguments.of(data(MODEL, RATE), "algoDef is '', accepted: an object"),
+                Arguments.of(data(MODEL, algorithm("")), "exactly one of the blocks hyperParams and experiments"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), RATE, "'experiments': [{'id': 0}]"),
+                        "'1 hyperParams and 1 experiments', accepted: exactly one"),
+                Arguments.of(data(MODEL, algorithm(""), "'experiments': [{'id': 0}]"), "the block hyperParams"),
+                Arguments.of(
+                        data(MODEL, "'algoDef': {'algorithm': 'Guess', 'objectiveMetric': 'loss'}", RATE),
+                        "algoDef.algorithm is 'Guess', accepted: one of Random"),
+                Arguments.of(data(MODEL, "'algoDef': {'algorithm': 'random'}", RATE), "algoDef.objectiveMetric is ''"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'maxJobNum': 0"), RATE),
+                        "algoDef.maxJobNum is '0', accepted: a whole number from 1, or -1 for no limit"),
+                Arguments.of(data(MODEL, algorithm(", 'maxRunTime': 'long'"), RATE), "algoDef.maxRunTime is 'long'"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'maxParalleJobNum': 0"), RATE), "algoDef.maxParalleJobNum is '0'"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'objective': 'best'"), RATE),
+                        "algoDef.objective is 'best', accepted: minimize or maximize"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'algoParams': [{'name': 'Sed', 'value': '1'}]"), RATE),
+                        "parameter of algorithm random is 'Sed', accepted: RandomSeed"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'algoParams': [{'name': 'RandomSeed', 'value': 'x'}]"), RATE),
+                        "algoParams RandomSeed of random is 'x', accepted: a whole number"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [{'name': 'x', 'type': 'Range', 'dataType': 'INT', 'minIntVal': 5, 'maxIntVal': 2}]"),
+                        "hyperParams[0].minIntVal is '5', accepted: at most maxIntVal, which is 2"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + range.formatted(", 'step': 0") + "]"),
+                        "hyperParams[0].step is '0', accepted: a number above 0"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + range.formatted(", 'power': '0'") + "]"),
+                        "hyperParams[0].power is '0', accepted: a base above 0"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [" + range.formatted("") + ", " + range.formatted("") + "]"),
+                        "name of a hyperparameter is 'x', accepted: names that differ"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [{'name': 'x', 'type': 'Normal', 'dataType': 'INT'}]"),
+                        "hyperParams[0].type is 'Normal', accepted: Range, Discrete or Fix"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [{'name': 'x', 'type': 'range', 'dataType': 'DATE'}]"),
+                        "hyperParams[0].dataType is 'DATE', accepted: INT, DOUBLE or STR"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [{'name': 'x', 'type': 'Discrete', 'dataType': 'STR', 'discreateStrVal': []}]"),
+                        "hyperParams[0].discreateStrVal is '[]', accepted: a list of at least one value"),
+                Arguments.of(
+                        data("'hpoName': 'a/b'", MODEL, algorithm(""), RATE), "hpoName is 'a/b', accepted: 1 to 200"),
+                Arguments.of(
+                        data("'modelSpec': {'args': '--exec-start Torch'}", algorithm(""), RATE),
+                        "modelSpec.args: --exec-start is 'Torch'"),
+                Arguments.of(
+                        data(
+                                "'modelSpec': {'args': '--exec-start PyTorch --model-main other.py'}",
+                                algorithm(""),
+                                RATE),
+                        "Error 400: "),
+                Arguments.of(
+                        data(MODEL, "'algoDef': {'algorithm': 'Hyperband', 'objectiveMetric': 'loss'}", RATE),
+                        "algoParams ResourceName of Hyperband is ''"));
+    }
+
+    @ParameterizedTest(name = "{1}")
+    @MethodSource("mistakes")
+    void aMistakeIsNamedAndLeavesNothing(String data, String message) throws IOException {
+        HttpResponse<String> answer = post("bob", data);
+
+        assertThat(answer.body()).startsWith("Error 400: ").contains(message);
+        assertThat(answer.statusCode()).isEqualTo(400);
+        assertThat(server.json("bob", SEARCHES)).isEmpty();
+        try (Stream<Path> left = Files.walk(folder.resolve("results"))) {
+            assertThat(left.filter(Files::isRegularFile)).isEmpty();
+        }
+        try (Stream<Path> left =
+                Files.exists(folder.resolve("tmp")) ? Files.list(folder.resolve("tmp")) : Stream.of()) {
+            assertThat(left).isEmpty();
+        }
+    }
+
+    @Test
+    void aNameIsUsedOnce() {
+        created("bob", usual("same", 1));
+        HttpResponse<String> again = post("bob", usual("same", 1));
+        assertThat(again.statusCode()).isEqualTo(409);
+        assertThat(again.body()).isEqualTo("Error 409: hpoName is 'same', which exists, accepted: a new name\n");
+    }
+}

@@ -1,0 +1,162 @@
+package concertina.trials;
+
+import concertina.model.ConcertinaException;
+import concertina.search.Asha;
+import concertina.search.GivenList;
+import concertina.search.Grid;
+import concertina.search.Hyperband;
+import concertina.search.ModelPerResource;
+import concertina.search.Parameter;
+import concertina.search.RandomSearch;
+import concertina.search.Sampler;
+import concertina.search.Sobol;
+import concertina.search.Space;
+import concertina.search.Tpe;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** The algorithms that need no plug-in, under the names and with the parameters that clients know. Stateless. */
+public final class BuiltInSamplers implements Samplers {
+    private static final String RESOURCE_NAME = "ResourceName";
+    private static final String RESOURCE_VALUE = "ResourceValue";
+
+    /** In the order in which they are listed: those of the contract come first. */
+    private enum Algorithm {
+        RANDOM("Random"),
+        TPE("TPE"),
+        HYPERBAND("Hyperband"),
+        EXPERIMENT_GRID_SEARCH("ExperimentGridSearch"),
+        SOBOL("Sobol"),
+        GRID("Grid"),
+        ASHA("ASHA"),
+        BOHB("BOHB");
+
+        private final String label;
+
+        Algorithm(String label) {
+            this.label = label;
+        }
+
+        boolean givesResource() {
+            return this == HYPERBAND || this == ASHA || this == BOHB;
+        }
+
+        static Optional<Algorithm> labelled(String label) {
+            return Arrays.stream(values())
+                    .filter(algorithm -> algorithm.label.equalsIgnoreCase(label))
+                    .findFirst();
+        }
+    }
+
+    /** Names in the order in which they are listed. */
+    public static List<String> names() {
+        return Arrays.stream(Algorithm.values())
+                .map(algorithm -> algorithm.label)
+                .toList();
+    }
+
+    /** Names as a message lists them. */
+    public static String accepted() {
+        return "one of " + String.join(", ", names());
+    }
+
+    /** The name as it is listed, whatever the case; empty when there is no such algorithm. */
+    public static Optional<String> named(String name) {
+        return Algorithm.labelled(name).map(algorithm -> algorithm.label);
+    }
+
+    /** Whether the algorithm tries a list of points that the user gives. */
+    public static boolean takesList(String name) {
+        return Algorithm.labelled(name)
+                .filter(algorithm -> algorithm == Algorithm.EXPERIMENT_GRID_SEARCH)
+                .isPresent();
+    }
+
+    /** Under which name a trial finds how much of the resource it has; empty where the algorithm gives none. */
+    public static String resource(String name, Map<String, String> settings) {
+        return Algorithm.labelled(name)
+                .filter(Algorithm::givesResource)
+                .flatMap(algorithm -> AlgorithmSettings.find(settings, RESOURCE_NAME))
+                .orElse("");
+    }
+
+    @Override
+    public Sampler create(SearchSpec spec) {
+        Algorithm algorithm = Algorithm.labelled(spec.algorithm())
+                .orElseThrow(() -> ConcertinaException.invalid("algoDef.algorithm", spec.algorithm(), accepted()));
+        AlgorithmSettings settings = new AlgorithmSettings(spec);
+        long seed = settings.whole("RandomSeed", spec.seed(), Long.MIN_VALUE, Long.MAX_VALUE);
+        Space space = spec.space();
+        Sampler sampler = switch (algorithm) {
+            case RANDOM -> new RandomSearch(space, seed);
+            case SOBOL -> new Sobol(space, seed);
+            case GRID -> new Grid(space, resolution(spec, settings));
+            case TPE -> new Tpe(space, tpe(spec, settings), seed);
+            case HYPERBAND ->
+                new Hyperband(new RandomSearch(space, seed), resourceValue(spec, settings, 1), eta(settings));
+            case BOHB ->
+                new Hyperband(
+                        new ModelPerResource(
+                                new RandomSearch(space, seed),
+                                () -> new Tpe(space, Tpe.Settings.BEST, seed),
+                                space.size() + 2,
+                                seed),
+                        resourceValue(spec, settings, 1),
+                        eta(settings));
+            case ASHA -> {
+                double smallest = settings.above("MinResourceValue", 1, 0);
+                yield new Asha(
+                        new RandomSearch(space, seed),
+                        smallest,
+                        resourceValue(spec, settings, smallest),
+                        eta(settings));
+            }
+            case EXPERIMENT_GRID_SEARCH ->
+                new GivenList(spec.given().stream().map(GivenPoint::point).toList());
+        };
+        settings.refuseOthers();
+        return sampler;
+    }
+
+    private static Tpe.Settings tpe(SearchSpec spec, AlgorithmSettings settings) {
+        Tpe.Settings best = Tpe.Settings.BEST;
+        int warmUp = settings.count("WarmUp", best.warmUp(), 1);
+        return new Tpe.Settings(
+                spec.maxTrials() < 0 ? warmUp : (int) Math.min(warmUp, spec.maxTrials()),
+                settings.count("EICandidate", best.candidates(), 1),
+                settings.above("GoodRatio", best.goodRatio(), 0),
+                settings.count("GoodMax", best.goodMost(), 1));
+    }
+
+    /** How many values stand for a range without steps; none unless it is given. */
+    private static Map<String, Integer> resolution(SearchSpec spec, AlgorithmSettings settings) {
+        int values = settings.count("Resolution", 0, 1);
+        Map<String, Integer> resolution = new HashMap<>();
+        for (Parameter parameter : spec.parameters()) {
+            if (values > 0 && Space.cells(parameter) == 0) {
+                resolution.put(parameter.name(), values);
+            }
+        }
+        return resolution;
+    }
+
+    private static double eta(AlgorithmSettings settings) {
+        return settings.above("eta", 3, 1);
+    }
+
+    private static double resourceValue(SearchSpec spec, AlgorithmSettings settings, double least) {
+        String name = settings.neededText(RESOURCE_NAME, "the name under which a trial finds how much it is given");
+        if (spec.parameters().stream().anyMatch(parameter -> parameter.name().equals(name))) {
+            throw ConcertinaException.invalid("algoParams " + RESOURCE_NAME, name, "a name that no hyperparameter has");
+        }
+        double value = settings.needed(RESOURCE_VALUE, 0);
+        if (value < least) {
+            throw ConcertinaException.invalid(
+                    "algoParams " + RESOURCE_VALUE, Double.toString(value), "at least " + least);
+        }
+        return value;
+    }
+}

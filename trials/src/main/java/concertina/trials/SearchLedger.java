@@ -1,0 +1,165 @@
+package concertina.trials;
+
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.JobId;
+import concertina.model.UserName;
+import concertina.search.Point;
+import java.time.Instant;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One search's {@link SearchLife}, the lock that guards it, and the way in which it changes: a decision is stored, then applied.
+ * Thread-safe. Jobs may be asked while the lock is held, never the other way round.
+ */
+final class SearchLedger {
+    private final Searcher.Parts parts;
+
+    /** Guards life and the field below. */
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final SearchLife life;
+
+    private @Nullable UserName forgottenBy;
+
+    SearchLedger(Searcher.Parts parts, SearchLife life) {
+        this.parts = parts;
+        this.life = life;
+    }
+
+    String name() {
+        return life.name;
+    }
+
+    UserName creator() {
+        return life.creator;
+    }
+
+    SearchSpec spec() {
+        return life.spec;
+    }
+
+    /** Looks at the state. What is handed out of it may change; trials' points, numbers and results do not. */
+    <T extends @Nullable Object> T look(Function<SearchLife, T> look) {
+        lock.lock();
+        try {
+            return look.apply(life);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Applies a stored event; only before the search's thread starts. */
+    void replay(SearchEvent event, Instant at) {
+        lock.lock();
+        try {
+            life.apply(event, at);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Stores, then applies: the only way the search changes. False when it was deleted meanwhile. */
+    boolean record(SearchEvent event) {
+        return recordIf(event, state -> true);
+    }
+
+    /** The same if the state still satisfies a condition. */
+    boolean recordIf(SearchEvent event, Function<SearchLife, Boolean> condition) {
+        lock.lock();
+        try {
+            if (forgottenBy != null || !condition.apply(life)) {
+                return false;
+            }
+            Instant now = parts.clock().instant();
+            parts.journal().append(List.of(new SearchJournal.Entry(life.name, now, event)));
+            life.apply(event, now);
+            return true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    // --- What users want
+    // ------------------------------------------------------------------------------------------------
+
+    void stop(UserName by) {
+        if (!recordIf(new SearchEvent.Stopped(by), SearchLife::active)) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT, "search '" + life.name + "' is not active, accepted: one that is");
+        }
+    }
+
+    void restart(UserName by) {
+        boolean restarted = recordIf(
+                new SearchEvent.Restarted(by),
+                state -> state.stoppedBy != null || state.ended != null && state.ended.failed());
+        if (!restarted) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT,
+                    "search '" + life.name + "' is " + (active() ? "active" : "finished")
+                            + ", accepted: one that was stopped or has failed");
+        }
+    }
+
+    void enqueue(Point point) {
+        if (!life.spec.given().isEmpty()) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT,
+                    "search '" + life.name + "' tries a list of points, accepted: a search that proposes them");
+        }
+        life.spec.space().check(point);
+        if (!recordIf(new SearchEvent.PointEnqueued(point), state -> state.ended == null)) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT, "search '" + life.name + "' has ended, accepted: one that runs or was stopped");
+        }
+    }
+
+    /** Removes what was recorded, and records nothing any more. */
+    void forget(UserName by) {
+        lock.lock();
+        try {
+            parts.journal().forget(life.name);
+            forgottenBy = by;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    // --- What its thread asks
+    // -------------------------------------------------------------------------------------------
+
+    /** Whether it was neither stopped nor deleted nor has come to its end. */
+    boolean active() {
+        return look(state -> forgottenBy == null && state.active());
+    }
+
+    SearchEvent.@Nullable Closing closing() {
+        return look(state -> state.closing);
+    }
+
+    /** Trials without an outcome, in order of their numbers. */
+    List<TrialLife> open() {
+        return look(SearchLife::open);
+    }
+
+    Optional<TrialLife> trial(JobId job) {
+        return look(state -> state.of(job));
+    }
+
+    /** When the search's time is over; empty without a limit, and once it is closing. */
+    Optional<Instant> deadline() {
+        return look(state -> state.closing == null ? state.deadline() : Optional.empty());
+    }
+
+    /** Who wants jobs of trials stopped: whoever stopped or deleted the search, else its creator for lack of time. */
+    UserName stopper() {
+        return look(state ->
+                forgottenBy != null ? forgottenBy : Objects.requireNonNullElse(state.stoppedBy, state.creator));
+    }
+}

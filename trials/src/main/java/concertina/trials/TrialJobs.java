@@ -1,0 +1,211 @@
+package concertina.trials;
+
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
+import concertina.model.JobId;
+import concertina.model.JobSpec;
+import concertina.model.JobState;
+import concertina.train.JobView;
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashSet;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The jobs of one search's trials: submits what was recorded, stops and resumes, and reads what came of it. Belongs to the search's
+ * thread. What it keeps is found again from the ledger and the jobs themselves.
+ */
+final class TrialJobs {
+    /** What to do with a trial whose job could not be submitted. */
+    interface Refused {
+        void failed(TrialLife trial, String reason);
+    }
+
+    private static final Logger LOG = LoggerFactory.getLogger(TrialJobs.class);
+    private static final String CHECKPOINTS = "checkpoint/step-*.state";
+
+    private final Searcher.Parts parts;
+    private final SearchLedger ledger;
+    private final Deque<TrialLife> unsent = new ArrayDeque<>();
+    private final Set<JobId> toldToStop = new HashSet<>();
+
+    TrialJobs(Searcher.Parts parts, SearchLedger ledger) {
+        this.parts = parts;
+        this.ledger = ledger;
+    }
+
+    /** Whether every recorded trial has been submitted. */
+    boolean allSent() {
+        return unsent.isEmpty();
+    }
+
+    /** A trial was recorded and is to be submitted. */
+    void add(TrialLife trial) {
+        unsent.add(trial);
+    }
+
+    /** The next trial that was never submitted and never will be; null when there is none. */
+    @Nullable
+    TrialLife abandon() {
+        return unsent.poll();
+    }
+
+    void forget(JobId job) {
+        toldToStop.remove(job);
+    }
+
+    /** Where a trial under way stands, as after a restart of the server: true when its job may have ended meanwhile. */
+    boolean survey(TrialLife trial) {
+        Optional<JobView> job = parts.jobs().find(trial.job);
+        boolean toGoOn = job.isPresent() && awaitsResumption(trial, job.get());
+        if (toGoOn || job.isEmpty() && !trial.stopped) {
+            unsent.add(trial);
+            return false;
+        }
+        return job.isEmpty() || job.get().state().finalState();
+    }
+
+    void resurvey() {
+        unsent.clear();
+    }
+
+    /** What came of a trial whose job is said to have ended; empty while that is open. */
+    Optional<SearchEvent.TrialEnded> outcome(TrialLife trial) {
+        Optional<JobView> found = parts.jobs().find(trial.job);
+        if (found.isEmpty()) {
+            return trial.stopped
+                    ? Optional.empty()
+                    : Optional.of(new SearchEvent.TrialEnded(
+                            trial.number, new TrialResult.Failed("its job was deleted"), null));
+        }
+        JobView job = found.get();
+        return switch (job.state()) {
+            case PENDING, STARTING, RUNNING -> Optional.empty();
+            case FINISHED -> ended(trial, job, measured(job));
+            case ERROR -> ended(trial, job, new TrialResult.Failed(job.reason()));
+            case KILLED ->
+                trial.stopped || awaitsResumption(trial, job)
+                        ? Optional.empty()
+                        : ended(trial, job, new TrialResult.Killed(job.reason()));
+        };
+    }
+
+    private static Optional<SearchEvent.TrialEnded> ended(TrialLife trial, JobView job, TrialResult result) {
+        return Optional.of(new SearchEvent.TrialEnded(trial.number, result, job.startedAt()));
+    }
+
+    private TrialResult measured(JobView job) {
+        try {
+            return TrialMetrics.read(ledger.spec(), parts.files().find(job.id(), job.creator(), TrialMetrics.FILE));
+        } catch (IOException unreadable) {
+            return new TrialResult.Failed(TrialMetrics.FILE + " cannot be read: " + unreadable.getMessage());
+        }
+    }
+
+    /** Whether it was decided that the trial's job goes on, and nobody has told the job yet. */
+    private static boolean awaitsResumption(TrialLife trial, JobView job) {
+        return trial.retriedAt != null
+                && !trial.stopped
+                && job.state() == JobState.KILLED
+                && job.endedAt() != null
+                && job.endedAt().isBefore(trial.retriedAt);
+    }
+
+    /** Runs again what was under way when the search was stopped, as soon as its old job has come to rest. */
+    void retry(SearchRun run) {
+        for (TrialLife trial : ledger.open()) {
+            if (!trial.stopped) {
+                continue;
+            }
+            Optional<JobView> old = parts.jobs().find(trial.job);
+            if (old.isPresent() && old.get().state() != JobState.KILLED) {
+                continue;
+            }
+            boolean goesOn = old.isPresent() && canGoOn(old.get());
+            JobId before = trial.job;
+            JobId job = goesOn ? before : parts.jobs().nextId();
+            if (ledger.record(new SearchEvent.TrialRetried(trial.number, job))) {
+                parts.unfollow(before);
+                parts.follow(job, run);
+                toldToStop.remove(before);
+                unsent.add(trial);
+            }
+        }
+    }
+
+    private boolean canGoOn(JobView job) {
+        try {
+            return job.spec().framework().elastic()
+                    && !parts.files().find(job.id(), job.creator(), CHECKPOINTS).isEmpty();
+        } catch (IOException unreadable) {
+            return false;
+        }
+    }
+
+    /** Submits recorded trials; throws QUOTA_EXCEEDED, the rest unsent. */
+    void send(Refused refused) {
+        while (!unsent.isEmpty()) {
+            TrialLife trial = unsent.getFirst();
+            try {
+                send(trial);
+            } catch (ConcertinaException refusal) {
+                if (refusal.code() == ErrorCode.QUOTA_EXCEEDED) {
+                    throw refusal;
+                }
+                refused.failed(trial, "its job was refused: " + refusal.getMessage());
+            } catch (IOException failure) {
+                refused.failed(trial, "its code could not be laid down: " + failure.getMessage());
+            }
+            unsent.removeFirst();
+        }
+    }
+
+    private void send(TrialLife trial) throws IOException {
+        SearchSpec spec = ledger.spec();
+        if (parts.jobs().find(trial.job).isPresent()) {
+            parts.jobs().resume(trial.job, ledger.creator());
+            return;
+        }
+        if (spec.code() != null) {
+            parts.files().shareCode(spec.code(), trial.job, ledger.creator());
+        }
+        JobSpec job = spec.job()
+                .asTrial(new JobSpec.Trial(
+                        ledger.name(),
+                        trial.number,
+                        TrialConfiguration.text(trial.point, spec.resource(), trial.resource),
+                        spec.code()));
+        parts.jobs().submit(trial.job, ledger.creator(), job, spec.code() != null);
+    }
+
+    /** Stops the jobs of trials under way, each once; what was not submitted stays so. */
+    void stop() {
+        for (TrialLife trial : ledger.open()) {
+            if (running(trial) && toldToStop.add(trial.job)) {
+                try {
+                    parts.jobs().stop(trial.job, ledger.stopper());
+                } catch (ConcertinaException deletedMeanwhile) {
+                    LOG.debug("job {} is gone: {}", trial.job, deletedMeanwhile.getMessage());
+                }
+            }
+        }
+        unsent.clear();
+    }
+
+    boolean anyRunning() {
+        return ledger.open().stream().anyMatch(this::running);
+    }
+
+    /** Whether the trial's job has not ended. */
+    boolean running(TrialLife trial) {
+        return parts.jobs()
+                .find(trial.job)
+                .filter(job -> !job.state().finalState())
+                .isPresent();
+    }
+}

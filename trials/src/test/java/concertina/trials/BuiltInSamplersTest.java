@@ -1,0 +1,116 @@
+package concertina.trials;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import concertina.model.ConcertinaException;
+import concertina.model.Framework;
+import concertina.search.Parameter;
+import concertina.search.Point;
+import concertina.search.Sampler;
+import concertina.search.Suggestion;
+import concertina.search.Trial;
+import concertina.search.Value;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class BuiltInSamplersTest {
+    private final BuiltInSamplers samplers = new BuiltInSamplers();
+
+    private static SearchSpec spec(String algorithm, Map<String, String> settings) {
+        Point point = new Point(Map.of("n", new Value.Whole(3)));
+        return new SearchSpec(
+                algorithm,
+                settings,
+                List.of(new Parameter.Real("x", 0, 1), new Parameter.Whole("n", 1, 8)),
+                BuiltInSamplers.takesList(algorithm) ? List.of(new GivenPoint(1, point)) : List.of(),
+                BuiltInSamplers.resource(algorithm, settings),
+                List.of(new Objective("loss", false)),
+                Map.of(),
+                4,
+                2,
+                -1,
+                7,
+                SearchScene.job(Framework.PYTORCH),
+                null,
+                "{}");
+    }
+
+    private static Map<String, String> needed(String algorithm) {
+        Map<String, String> settings = new HashMap<>();
+        if (List.of("Hyperband", "ASHA", "BOHB").contains(algorithm)) {
+            settings.put("resourcename", "epochs");
+            settings.put("ResourceValue", "27");
+            settings.put("Eta", "3");
+        }
+        if (algorithm.equals("Grid")) {
+            settings.put("Resolution", "5");
+        }
+        return settings;
+    }
+
+    @ParameterizedTest
+    @MethodSource("concertina.trials.BuiltInSamplers#names")
+    void everyListedAlgorithmProposesAndIsTheSameWhenBuiltAnew(String name) {
+        SearchSpec spec = spec(name.toUpperCase(Locale.ROOT), needed(name));
+        Sampler first = samplers.create(spec);
+        Suggestion suggestion = first.ask(0).orElseThrow();
+        assertThat(suggestion.resource().isPresent()).isEqualTo(!spec.resource().isEmpty());
+        assertThat(spec.resource()).isEqualTo(suggestion.resource().isPresent() ? "epochs" : "");
+
+        Trial running =
+                new Trial(0, suggestion.point(), suggestion.resource(), suggestion.parent(), new Trial.State.Running());
+        Trial complete = new Trial(
+                0,
+                suggestion.point(),
+                suggestion.resource(),
+                suggestion.parent(),
+                new Trial.State.Complete(new double[] {0.5}, new double[0]));
+        Sampler second = samplers.create(spec);
+        for (Trial told : List.of(running, complete)) {
+            first.tell(told);
+            second.tell(told);
+        }
+        Optional<Suggestion> next = first.ask(1);
+        assertThat(second.ask(1)).isEqualTo(next);
+        assertThat(next.map(Suggestion::resource).orElse(OptionalDouble.empty()).isPresent())
+                .isEqualTo(next.isPresent() && !spec.resource().isEmpty());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "Guess | RandomSeed | 1 | algoDef.algorithm is 'Guess', accepted: one of Random, TPE",
+                "Random | WarmUp | 1 | parameter of algorithm Random is 'WarmUp', accepted: RandomSeed",
+                "TPE | WarmUp | 0 | algoParams WarmUp of TPE is '0', accepted: a whole number from 1",
+                "TPE | GoodRatio | -1 | algoParams GoodRatio of TPE is '-1', accepted: a number above 0",
+                "TPE | GoodMax | x | algoParams GoodMax of TPE is 'x'",
+                "Hyperband | eta | 1 | algoParams eta of Hyperband is '1', accepted: a number above 1",
+                "Hyperband | ResourceValue | 0.5 | algoParams ResourceValue is '0.5', accepted: at least 1",
+                "Hyperband | ResourceName | n | algoParams ResourceName is 'n', accepted: a name that no hyperparameter has",
+                "ASHA | MinResourceValue | 99 | algoParams ResourceValue is '27.0', accepted: at least 99",
+                "Grid | Resolution | 0 | algoParams Resolution of Grid is '0', accepted: a whole number from 1",
+            })
+    void aMistakeIsNamed(String algorithm, String setting, String value, String message) {
+        Map<String, String> settings = needed(algorithm);
+        settings.keySet().removeIf(setting::equalsIgnoreCase);
+        settings.put(setting, value);
+        assertThatThrownBy(() -> samplers.create(spec(algorithm, settings)))
+                .isInstanceOf(ConcertinaException.class)
+                .hasMessageContaining(message);
+    }
+
+    @Test
+    void aGridNeedsStepsOrAResolution() {
+        assertThatThrownBy(() -> samplers.create(spec("grid", Map.of()))).hasMessageContaining("step of x is ''");
+    }
+}
