@@ -100,4 +100,26 @@ final class Normal {
     static double logProbability(double x) {
         return x > -30 ? StrictMath.log(probability(x)) : logDensity(x) - StrictMath.log(fraction(-x));
     }
+
+    /** The x with Φ(x) = p, for p in (0, 1): bisection, then Newton's steps. */
+    static double quantile(double p) {
+        if (p > 0.5) {
+            return -quantile(1 - p);
+        }
+        double low = -38;
+        double high = 0;
+        for (int i = 0; i < 20; i++) {
+            double middle = (low + high) / 2;
+            if (probability(middle) < p) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        double x = (low + high) / 2;
+        for (int i = 0; i < 3; i++) {
+            x -= (probability(x) - p) / density(x);
+        }
+        return x;
+    }
 }

@@ -35,6 +35,11 @@ final class Observations {
             return kind == Kind.FAILED;
         }
 
+        /** Complete and feasible. */
+        boolean complete() {
+            return kind == Kind.FEASIBLE;
+        }
+
         boolean valid() {
             return kind == Kind.FEASIBLE || kind == Kind.STOPPED;
         }

@@ -34,4 +34,11 @@ class NormalTest {
             assertThat(slope / Normal.density(x)).as("%s", x).isCloseTo(1, within(1e-6));
         }
     }
+
+    @Test
+    void quantileInvertsProbability() {
+        for (double p : new double[] {1e-300, 1e-30, 1e-6, 0.01, 0.3, 0.5, 0.7, 0.99}) {
+            assertThat(Normal.probability(Normal.quantile(p)) / p).as("%s", p).isCloseTo(1, within(1e-10));
+        }
+    }
 }

@@ -22,6 +22,7 @@ final class SamplerCosts {
         Map<String, BiFunction<Space, Long, Sampler>> samplers = new LinkedHashMap<>();
         samplers.put("random", RandomSearch::new);
         samplers.put("sobol", Sobol::new);
+        samplers.put("cma-es", CmaEs::new);
         samplers.put("tpe", (space, seed) -> new Tpe(space, Tpe.Settings.BEST, seed));
         return samplers;
     }
