@@ -81,7 +81,7 @@ final class Cells {
         return switch (space.parameters().get(position)) {
             case Parameter.Choice choice -> choice.values().get((int) digit);
             case Parameter.Whole whole -> new Value.Whole(whole.low() + digit * whole.step());
-            case Parameter.Real real -> new Value.Real(Math.min(real.low() + digit * real.step(), real.high()));
+            case Parameter.Real real -> new Value.Real(Space.gridded(real, digit));
         };
     }
 

@@ -149,7 +149,7 @@ public final class Space {
     private static double real(Parameter.Real real, double u) {
         long cells = cells(real);
         if (cells > 0) {
-            return cells == 1 ? real.low() : Math.min(gridded(real, cell(u, cells)), real.high());
+            return cells == 1 ? real.low() : gridded(real, cell(u, cells));
         }
         double value = real.scale() == Parameter.Scale.LOG
                 ? Math.exp(Math.log(real.low()) + u * (Math.log(real.high()) - Math.log(real.low())))
@@ -158,11 +158,12 @@ public final class Space {
     }
 
     /** In decimals, as the bounds were written: 0.001 + 15 · 0.002 is 0.031 and no neighbour of it. */
-    private static double gridded(Parameter.Real real, long cell) {
-        return BigDecimal.valueOf(real.step())
+    static double gridded(Parameter.Real real, long cell) {
+        double value = BigDecimal.valueOf(real.step())
                 .multiply(BigDecimal.valueOf(cell))
                 .add(BigDecimal.valueOf(real.low()))
                 .doubleValue();
+        return Math.min(value, real.high());
     }
 
     /** The coordinate of a value; of one outside the range, the border. */

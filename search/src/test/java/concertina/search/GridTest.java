@@ -83,4 +83,13 @@ class GridTest extends SamplerContract {
         assertThatThrownBy(() -> new Grid(CONTINUOUS, Map.of("x", 0)))
                 .hasMessage("resolution of x is '0', accepted: 1 or more");
     }
+
+    @Test
+    void stepsAreTheSameNumbersAsEverywhere() {
+        Space space = new Space(List.of(new Parameter.Real("rate", 0.001, 0.1, Parameter.Scale.LINEAR, 0.002, null)));
+        assertThat(walk(new Grid(space)))
+                .hasSize(50)
+                .allSatisfy(
+                        point -> assertThat(space.decode(space.encode(point))).isEqualTo(point));
+    }
 }

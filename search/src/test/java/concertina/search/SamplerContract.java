@@ -89,7 +89,8 @@ abstract class SamplerContract {
         return false;
     }
 
-    private record Asked(long number, Optional<Suggestion> suggestion) {}
+    /** @param told how much was told before */
+    private record Asked(long number, int told, Optional<Suggestion> suggestion) {}
 
     /** Everything that was told, with what was asked in between. */
     private record Transcript(List<Trial> told, List<Asked> asked) {}
@@ -104,7 +105,7 @@ abstract class SamplerContract {
         while (number < trials) {
             if (running.size() < 4 && random.nextInt(3) > 0 || running.isEmpty()) {
                 Optional<Suggestion> suggestion = sampler.ask(number);
-                transcript.asked.add(new Asked(number, suggestion));
+                transcript.asked.add(new Asked(number, transcript.told.size(), suggestion));
                 if (suggestion.isPresent()) {
                     running.add(running(number, suggestion.get()));
                     tell(sampler, transcript, running.getLast());
@@ -191,7 +192,7 @@ abstract class SamplerContract {
                 Sampler again = sampler(space, 11);
                 int told = 0;
                 for (Asked asked : transcript.asked) {
-                    while (told < transcript.told.size() && precedes(transcript, told, asked)) {
+                    while (told < asked.told) {
                         again.tell(transcript.told.get(told++));
                     }
                     if (asked.number % 5 == 0) {
@@ -202,12 +203,6 @@ abstract class SamplerContract {
                 }
             }
         }
-    }
-
-    /** Whether a notice was told before a question: all up to that of the trial asked for itself. */
-    private static boolean precedes(Transcript transcript, int told, Asked asked) {
-        Trial trial = transcript.told.get(told);
-        return !(trial.state() instanceof State.Running && trial.number() >= asked.number);
     }
 
     @Test
