@@ -58,6 +58,12 @@ def raw(measured):
     return {event: [{name: round(value, 2) for name, value in asdict(one).items()} for one in each] for event, each in measured.items()}
 
 
+def arguments():
+    """Those of this run that its figures depend on."""
+    given = sys.argv[1:]
+    return [each for place, each in enumerate(given) if not {each, given[place - 1] if place else ""} & {"--keep", "--results"}]
+
+
 def commit():
     """The version of the code that was measured; with a plus sign when files differ from it."""
     try:
@@ -110,7 +116,7 @@ def finish(bench, figures, peers, used, raw, folder=None):
     :param raw: every single measurement
     :param folder: where, if not below bench/results
     """
-    line = {"bench": bench, "arguments": sys.argv[1:], "commit": commit(), "figures": figures, "peers": peers, "versions": used}
+    line = {"bench": bench, "arguments": arguments(), "commit": commit(), "figures": figures, "peers": peers, "versions": used}
     os.makedirs(folder or RESULTS, exist_ok=True)
     path = os.path.join(folder or RESULTS, f"{bench}-{used['processors']}-processors.json")
     with open(path, "w", encoding="utf-8") as file:
