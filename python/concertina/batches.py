@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +14,24 @@ from torch.utils.data import IterableDataset, TensorDataset, default_collate
 from concertina import loading, partition
 from concertina.loading import Ahead
 from concertina.optimizing import LossScale, Precision
+
+
+class Modes:
+    """Which parts of a module train and which only evaluate: the script's choice, no part of the state that workers pass on."""
+
+    def __init__(self, module: torch.nn.Module):
+        self._parts = list(module.modules())
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Put back at the end what changed inside, for other workers do not know of it."""
+        before = [each.training for each in self._parts]
+        try:
+            yield
+        finally:
+            for each, training in zip(self._parts, before):
+                if each.training != training:
+                    each.training = training
 
 
 class StepModel:
@@ -238,6 +257,7 @@ class MicroBatches:
         self._custom = step_function is not None
         self._device = device
         self._loader = loader
+        self._modes = Modes(model.module)
 
     def compute(self, step: int, logical_worker: int, positions: range) -> tuple[float, float]:
         """Loss and accuracy in percent of one micro-batch."""
@@ -251,7 +271,7 @@ class MicroBatches:
             "device": self._device,
         }
         backwards = self._model.backwards
-        with self._model.precision.cast():
+        with self._modes.kept(), self._model.precision.cast():
             result = self._step_function(self._model, data, self._accuracy, self._loader, arguments)
         if self._model.scale is not None and self._model.backwards == backwards:
             raise ValueError(

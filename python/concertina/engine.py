@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from concertina import evaluation, partition, process, state, sums
-from concertina.batches import MicroBatches, Samples
+from concertina.batches import MicroBatches, Modes, Samples
 from concertina.buckets import Buckets, Overlap
 from concertina.checkpoints import Checkpoints
 from concertina.evaluation import Evaluation, Row
@@ -40,6 +41,7 @@ class Trainee:
         self, module: torch.nn.Module, optimizers: Optimizers, device: torch.device, clipping: Clipping, scale: LossScale | None
     ):
         self.module = module
+        self._modes = Modes(module)
         self._optimizers = optimizers
         self.descending = False
         self._scale = scale
@@ -109,6 +111,10 @@ class Trainee:
         if not self.module.training:
             self.module.train()
 
+    def modes_kept(self) -> contextlib.AbstractContextManager[None]:
+        """Whatever runs inside, training goes on with the same parts of the module in training mode."""
+        return self._modes.kept()
+
     def buffers(self) -> list[torch.Tensor]:
         """The same tensors every time; where user code assigned others, their values come into these."""
         for owner, name, mine in self._places:
@@ -147,10 +153,10 @@ class Trainee:
         mine = self.tensors()
         if mine.keys() != tensors.keys() or any(mine[name].shape != tensors[name].shape for name in mine):
             raise state.DamagedState("the state is of another model")
+        self._optimizers.load(optimizers)
         with torch.no_grad():
             for name, each in mine.items():
                 each.copy_(tensors[name])
-        self._optimizers.load(optimizers)
         if self._scale is not None and optimizers["scale"] is not None:
             self._scale.load(optimizers["scale"])
 
@@ -327,6 +333,7 @@ class Engine:
         self._membership.leave()
         self._checkpoints.finish()
         if rank != 0:
+            self._reporter.flush()
             self._leave()
 
     def _rest(self) -> None:
@@ -416,7 +423,13 @@ class Engine:
                 raise ValueError(
                     f"CONCERTINA_BUCKET_BYTES makes {len(mine)} buckets in this worker; accepted are the {len(others)} of rank {source}"
                 )
-            self._membership.apply(lambda: self._adopt(content))
+            try:
+                self._membership.apply(lambda: self._adopt(content))
+            except state.DamagedState as error:
+                # Its checksum was right, so trying again would not help.
+                raise ValueError(
+                    f"{error}: accepted is a script that builds the same model, optimizers and schedules in every worker"
+                ) from None
             if stateless:
                 self._pause_began = None
         now = time.monotonic()
@@ -440,6 +453,7 @@ class Engine:
     def _depart(self, generation: int) -> None:
         self._membership.leave()
         self._checkpoints.finish()
+        self._reporter.flush()
         self._send({"type": "left", "generation": generation, "step": self.step})
         self._leave()
 
@@ -492,10 +506,12 @@ class Engine:
         slices = self._samples.slices(step)
         divisor = sum(map(len, slices)) / self._samples.full_slice
         divisor *= trainee.loss_scale()
+        # Until the step is applied they are this attempt's alone: a worker that heard of no overflow must not differ after a break.
+        bounds = self._bounds
         before = [each.detach().clone() for each in trainee.buffers()]
         for attempt in range(MOST_ATTEMPTS):
             computing = time.monotonic()
-            overlap.begin(reduction, divisor, trainee.mean, self._bounds)
+            overlap.begin(reduction, divisor, trainee.mean, bounds)
             losses, accuracies, after = yield from self._compute(step, slices, before)
             self._watch.computed((time.monotonic() - computing) / max(1, len(reduction.block)))
             total = overlap.settle()
@@ -505,16 +521,16 @@ class Engine:
             verdict = reduction.sum_up(step, attempt, vote, text, losses, accuracies, maxima, total, after, changed)
             if verdict.changed:
                 overlap.stop_overlapping()
-            elif not sums.overflowing(self._bounds, verdict.maxima):
+            elif not sums.overflowing(bounds, verdict.maxima):
                 break
             else:
-                self._bounds = sums.raised(self._bounds, verdict.maxima)
+                bounds = sums.raised(bounds, verdict.maxima)
             # The text of this attempt is not taken up: what it said of the optimizer has to be said again.
             self._hyperparameters_sent = None
         else:
             raise RuntimeError(f"gradients of step {step} differ from one computation to the next; the model is not deterministic")
         arrived = reduction.share(after, text)
-        self._membership.apply(lambda: self._apply(step, verdict, slices, after, arrived, began))
+        self._membership.apply(lambda: self._apply(step, verdict, bounds, slices, after, arrived, began))
         self._watch.stepped(time.monotonic() - began)
         if self._pause is not None:
             generation, first, pause = self._pause
@@ -561,6 +577,7 @@ class Engine:
         self,
         step: int,
         verdict: Verdict,
+        bounds: list[float],
         slices: list[range],
         after: list[torch.Tensor],
         arrived: bytes,
@@ -575,7 +592,7 @@ class Engine:
         self._trainee.descend(verdict.maxima)
         self._trainee.schedule(step + 1, self._samples.steps_per_epoch)
         self._trainee.set_buffers(after)
-        self._bounds = sums.followed(self._bounds, verdict.maxima)
+        self._bounds = sums.followed(bounds, verdict.maxima)
         count = sum(map(len, slices))
         loss = sum(len(part) * each for part, each in zip(slices, verdict.losses) if part) / count
         accuracy = sum(len(part) * each for part, each in zip(slices, verdict.accuracies) if part) / count
@@ -609,12 +626,18 @@ class Engine:
         if self._mesh.rank != 0:
             if step and step % per_epoch == 0 and self._passed != step:
                 self._passed = step
-                yield EpochEnd(step // per_epoch - 1, False)
+                with self._trainee.modes_kept():
+                    yield EpochEnd(step // per_epoch - 1, False)
             if to_test:
                 yield from self._share_test(step // per_epoch - 1)
             return
-        if self._final is not None:
-            return
+        if self._final is None:
+            with self._trainee.modes_kept():
+                yield from self._lead(step)
+
+    def _lead(self, step: int) -> Iterator[TestBatch | EpochEnd]:
+        """Rank 0's part of it."""
+        per_epoch = self._samples.steps_per_epoch
         if not self._reporter.begun:
             # A schedule that on_train_begin makes anew would put its first rate into the optimizer.
             kept = self._trainee.hyperparameters()
@@ -696,14 +719,14 @@ class Engine:
         """This worker's batches of the test set, each from the same buffers; on rank 0 the rows of all."""
         mesh, rows = self._mesh, []
         before = [each.detach().clone() for each in self._trainee.buffers()]
-        for index in partition.block(self._test_batches, mesh.size, mesh.rank):
-            if mesh.aborted is not None or (mesh.rank == 0 and self._membership.stopped):
-                raise GroupBroken(mesh.aborted or "told to stop")
-            batch = TestBatch(epoch, index)
-            yield batch
-            rows.append(batch.row)
-            self._trainee.set_buffers(before)
-        self._trainee.start_step()
+        with self._trainee.modes_kept():
+            for index in partition.block(self._test_batches, mesh.size, mesh.rank):
+                if mesh.aborted is not None or (mesh.rank == 0 and self._membership.stopped):
+                    raise GroupBroken(mesh.aborted or "told to stop")
+                batch = TestBatch(epoch, index)
+                yield batch
+                rows.append(batch.row)
+                self._trainee.set_buffers(before)
         return evaluation.gather(mesh, self._test_batches, rows)
 
     def _end_epoch(self, epoch: int) -> Iterator[TestBatch | EpochEnd]:

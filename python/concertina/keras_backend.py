@@ -6,6 +6,7 @@ of a sample, with the number of samples left open, so that its bits do not depen
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -121,6 +122,10 @@ class KerasTrainee:
 
     def start_step(self) -> None:
         """Whether a call trains is an argument in Keras, not a state."""
+
+    def modes_kept(self) -> contextlib.AbstractContextManager[None]:
+        """The same goes for code of the user's."""
+        return contextlib.nullcontext()
 
     def forget_gradients(self) -> None:
         self._latest = [None] * len(self.parameters)

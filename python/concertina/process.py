@@ -18,7 +18,9 @@ import torch
 
 from concertina import batches, partition
 
-LONGEST_TRACEBACK = 50_000
+# A character may take twelve bytes in JSON, and the agent ends the connection of a worker that writes more than 256 KiB at once.
+LONGEST_TRACEBACK = 19_000
+LONGEST_ERROR = 1_000
 
 _RUNTIME_FOLDER = str(Path(__file__).resolve().parent)
 _RUNTIME_FILES = {str(Path(_RUNTIME_FOLDER).parent / "fabric_model.py")}
@@ -98,10 +100,10 @@ def users_lines(error: BaseException) -> BaseException:
 
 
 def described(error: BaseException) -> tuple[str, str]:
-    """Last line and full text of an error's traceback; only the end of a very long text."""
+    """Last line and full text of an error's traceback; of a very long line only the beginning, of a very long text the end."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     last = traceback.format_exception_only(type(error), error)[-1].strip()
-    return last, text[-LONGEST_TRACEBACK:]
+    return last[:LONGEST_ERROR], text[-LONGEST_TRACEBACK:]
 
 
 def is_runtime(file: str) -> bool:

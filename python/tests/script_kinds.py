@@ -121,6 +121,8 @@ def step(model, data, eva, train_loader, fn_args):
         (loss / 2).backward(retain_graph=True)
         loss = loss / 2
     model.backward(loss)
+    if KIND == "modes" and number % 3 == 1:
+        model.eval()
     if KIND == "by hand":
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
     if KIND == "behind its back" and number > 4:
@@ -134,8 +136,10 @@ def check(model, test_iter, fn_args):
     return sum(float(F.cross_entropy(model(x), y)) for x, y in batches)
 
 
-net = {"buffers": Buffered, "sparse": Embedded, "sparse adam": Embedded, "sometimes": Sometimes}.get(KIND, Plain)()
+net = {"buffers": Buffered, "modes": Buffered, "sparse": Embedded, "sparse adam": Embedded, "sometimes": Sometimes}.get(KIND, Plain)()
 options = {}
+if KIND == "modes":
+    net.norm.eval()
 if KIND == "bfloat16":
     net = net.bfloat16()
 if KIND == "several":

@@ -209,6 +209,18 @@ def test_workers_that_do_not_agree_on_the_sums_fail_the_job_with_a_line_that_say
     assert running.of_type("failed")[0]["error"] == "ValueError: sums is 'float' in this worker; accepted is that of rank 0, 'exact'"
 
 
+def test_workers_that_build_different_models_fail_the_job_with_a_line_that_says_so(job):
+    running = job()
+    names = running.start() + running.start(TEST_MODEL="cnn")
+    running.run(lambda: all(running.workers[name].address for name in names))
+    running.want(names)
+    running.run(lambda: running.of_type("failed"))
+    assert running.failed["error"] == (
+        "ValueError: the state is of another model: accepted is a script that builds the same model, optimizers and schedules in every "
+        "worker"
+    )
+
+
 def test_a_stopped_worker_is_told_apart_from_a_slow_one_by_the_server_alone(job, undisturbed):  # noqa: F811
     running = job()
     running.gate(10)

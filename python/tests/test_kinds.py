@@ -9,6 +9,7 @@ from test_elastic import finished
 
 KINDS = [
     "buffers",
+    "modes",
     "sparse",
     "sparse adam",
     "frozen",

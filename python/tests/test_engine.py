@@ -1,0 +1,65 @@
+"""What a worker holds after a step that did not come to its end is what it held before."""
+
+import json
+
+import pytest
+import torch
+from test_mesh import meshes, together
+from torch.utils.data import TensorDataset
+
+from concertina import elastic, process, sums
+from concertina.mesh import GroupBroken
+from concertina.reduction import Reduction
+from concertina.state import DamagedState
+
+
+def test_bounds_that_an_overflow_raised_do_not_outlive_a_break():
+    """A survivor that never heard of the overflow would round on another grid in the next generation."""
+    model = torch.nn.Linear(2, 1, bias=False)
+    data = TensorDataset(torch.ones(8, 2), torch.ones(8, 1))
+    job = elastic(model, torch.optim.SGD(model.parameters(), lr=0.1), data, batch_size=2, epochs=1, logical_workers=2)
+    engine, (mesh, other) = job._engine, meshes(2)
+    engine._membership.completed = 0
+
+    def survive():
+        engine._enter(mesh, 0, [])
+        computing = engine._take_step()
+        for attempt in range(2):
+            next(computing)
+            model.weight.grad = torch.full((1, 2), 2.0**20)
+        with pytest.raises(GroupBroken):
+            next(computing)
+        return engine._snapshot()["bounds"]
+
+    def die():
+        reduction = Reduction(other, 2, 1, [2], torch.float64)
+        reduction.begin(2.0, [torch.zeros(2)])
+        verdict = reduction.sum_up(0, 0, 0, b"", [1.0], [0.0], [1.0], torch.zeros(2, dtype=torch.float64), [])
+        other.close()
+        return verdict.maxima
+
+    try:
+        assert together([survive, die]) == [[sums.FIRST_BOUND], [2.0**20]]
+    finally:
+        job._let_go()
+
+
+def test_a_state_that_is_not_taken_leaves_the_weights_alone():
+    model = torch.nn.Linear(2, 1)
+    data = TensorDataset(torch.ones(8, 2), torch.ones(8, 1))
+    job = elastic(model, torch.optim.SGD(model.parameters(), lr=0.1), data, batch_size=2, epochs=1)
+    try:
+        before = job._trainee.weights_digest()
+        other = {name: torch.full_like(each, 7.0) for name, each in job._trainee.tensors().items()}
+        with pytest.raises(DamagedState, match="other optimizers"):
+            job._trainee.load(other, {"optimizers": [], "schedulers": [], "scale": None})
+        assert job._trainee.weights_digest() == before
+    finally:
+        job._let_go()
+
+
+@pytest.mark.parametrize("character", ["x", "ß", "𝄞"])
+def test_an_error_of_any_length_fits_into_a_line_for_the_agent(character):
+    last, text = process.described(ValueError(character * 1_000_000))
+    assert last.startswith("ValueError: " + character)
+    assert len(json.dumps({"type": "failed", "error": last, "traceback": text})) < 256 * 1024
