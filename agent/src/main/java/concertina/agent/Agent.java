@@ -31,6 +31,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -94,6 +95,7 @@ final class Agent implements AutoCloseable {
         private boolean stopped;
         private boolean ended;
         private @Nullable Thread preparing;
+        private volatile List<Path> logs = List.of();
         private volatile @Nullable LauncherLog launcher;
         private WorkerStarter.@Nullable Started started;
 
@@ -103,7 +105,7 @@ final class Agent implements AutoCloseable {
     }
 
     /** What workers of one job on this node share. */
-    private record Job(JobFolder folder, FileShipper shipper, Set<WorkerId> alive) {}
+    private record Job(JobFolder folder, FileShipper shipper, LogLimit limit, Set<WorkerId> alive) {}
 
     /** Serves until closed. */
     void run() {
@@ -298,6 +300,7 @@ final class Agent implements AutoCloseable {
                 ended(worker, job, NOT_STARTED, 0, "the worker could not be started: " + e.getMessage());
             }
             if (job != null) {
+                job.limit().release(worker.logs);
                 job.shipper().drain();
             }
             ledger.add(new AgentReport.Shipped(id));
@@ -350,7 +353,8 @@ final class Agent implements AutoCloseable {
         Job job = jobs.get(id);
         if (job == null) {
             JobFolder folder = new JobFolder(node.results(), start.user(), id, server);
-            job = new Job(folder, new FileShipper(id, folder.folder(), server), new HashSet<>());
+            LogLimit limit = new LogLimit();
+            job = new Job(folder, new FileShipper(id, folder.folder(), server, limit), limit, new HashSet<>());
             jobs.put(id, job);
         }
         job.alive().add(start.worker());
@@ -399,6 +403,9 @@ final class Agent implements AutoCloseable {
                 throw new StoppedEarly();
             }
         }
+        worker.logs =
+                Stream.of("output", "stdout", "stderr").map(logFolder::resolve).toList();
+        job.limit().watch(worker.logs, LogLimit.Kept.from(start.environment()));
         WorkerStarter.Started started = starter.start(launch);
         synchronized (worker) {
             worker.started = started;
@@ -508,6 +515,7 @@ final class Agent implements AutoCloseable {
         if (job != null) {
             job.folder().forget();
             job.shipper().end();
+            job.limit().end();
         }
         Thread.ofVirtual().name("forget-" + id).start(() -> {
             try {

@@ -51,15 +51,18 @@ final class FileShipper {
     private final JobId job;
     private final Path folder;
     private final ServerLink server;
+    private final LogLimit limit;
     private final ReentrantLock lock = new ReentrantLock();
     private final Map<Path, Track> tracks = new HashMap<>();
     private volatile boolean ended;
     private @Nullable Thread follower;
 
-    FileShipper(JobId job, Path folder, ServerLink server) {
+    /** @param limit what keeps the job's logs short; a log that was cut is sent anew */
+    FileShipper(JobId job, Path folder, ServerLink server, LogLimit limit) {
         this.job = job;
         this.folder = folder;
         this.server = server;
+        this.limit = limit;
     }
 
     /** What identifies the content of a file as far as can be told without reading it. */
@@ -75,6 +78,7 @@ final class FileShipper {
     private static final class Track {
         private @Nullable Version shipped;
         private long offset;
+        private int cuts;
         private @Nullable Version seen;
         private long seenSinceNanos;
     }
@@ -275,22 +279,27 @@ final class FileShipper {
     }
 
     private void grow(Found file, Track track) throws IOException, InterruptedException {
-        Version now = file.version();
+        limit.shorten(file.path());
+        int cuts = limit.times(file.path());
+        Version now =
+                Version.of(Files.readAttributes(file.path(), BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS));
         Version before = track.shipped;
-        if (now.equals(before)) {
+        if (now.equals(before) && cuts == track.cuts) {
             return;
         }
         boolean rewritten = before != null
-                && (!Objects.equals(now.file(), before.file())
+                && (cuts != track.cuts
+                        || !Objects.equals(now.file(), before.file())
                         || now.size() < track.offset
                         || (now.size() == track.offset && now.size() > 0));
         if (rewritten) {
-            replace(file);
+            replace(new Found(file.path(), now));
             track.offset = now.size();
         } else {
-            append(file, track);
+            append(new Found(file.path(), now), track);
         }
         track.shipped = now;
+        track.cuts = cuts;
     }
 
     private void append(Found file, Track track) throws IOException, InterruptedException {

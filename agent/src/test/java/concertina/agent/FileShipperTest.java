@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -22,13 +23,14 @@ class FileShipperTest {
     Path folder;
 
     private TestingServer server;
+    private final LogLimit limit = new LogLimit();
     private FileShipper shipper;
 
     @BeforeEach
     void open() throws IOException {
         server = new TestingServer(null);
         ServerLink link = new ServerLink(new AgentId("node1"), server.address(), () -> TestingServer.TOKEN, null);
-        shipper = new FileShipper(new JobId("concertina-1"), folder, link);
+        shipper = new FileShipper(new JobId("concertina-1"), folder, link, limit);
         Files.createDirectories(folder.resolve("log/task1.node1"));
         Files.createDirectories(folder.resolve("model"));
     }
@@ -157,6 +159,25 @@ class FileShipperTest {
         append("log/task1.node1/stdout", "line\n");
         shipper.drain();
         assertThat(server.files).containsOnlyKeys("model/b", "log/task1.node1/stdout");
+    }
+
+    @Test
+    void aLogThatIsCutArrivesAsItIsThen() throws Exception {
+        Path file = folder.resolve("log/task1.node1/stdout");
+        limit.watch(List.of(file), new LogLimit.Kept(1, 1));
+        for (int part = 0; part < 5; part++) {
+            append("log/task1.node1/stdout", ("part " + part + " " + "x".repeat(1000) + "\n").repeat(900));
+            shipper.drain();
+        }
+        limit.release(List.of(file));
+        shipper.drain();
+        assertThat(server.text("log/task1.node1/stdout"))
+                .isEqualTo(Files.readString(file))
+                .startsWith("part 0 ")
+                .contains(" bytes are left out here")
+                .endsWith("x\n")
+                .contains("part 4 ");
+        assertThat(Files.size(file)).isLessThan(3 << 20);
     }
 
     @Test

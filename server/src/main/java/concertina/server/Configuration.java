@@ -32,6 +32,8 @@ public record Configuration(
         int stragglerSeconds,
         int stragglerReplacementFactor,
         int stragglerReplacements,
+        int logFirstMegabytes,
+        int logLastMegabytes,
         String logLevel) {
 
     private static final List<String> LOG_LEVELS = List.of("error", "warn", "info", "debug");
@@ -59,6 +61,8 @@ public record Configuration(
             60,
             4,
             3,
+            64,
+            64,
             "info");
 
     public Configuration {
@@ -78,6 +82,8 @@ public record Configuration(
         within("straggler-seconds", stragglerSeconds, 1, 86_400);
         factor("straggler-replacement-factor", stragglerReplacementFactor);
         within("straggler-replacements", stragglerReplacements, 0, 1000);
+        within("log-first-megabytes", logFirstMegabytes, 1, 1_048_576);
+        within("log-last-megabytes", logLastMegabytes, 1, 1_048_576);
         if (listenAddress.isBlank()) {
             throw ConcertinaException.invalid(
                     "listen-address", listenAddress, "an address of this machine, or 0.0.0.0");

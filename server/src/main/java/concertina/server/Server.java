@@ -252,7 +252,8 @@ final class Server implements AutoCloseable {
                         configuration.stragglerFactor(),
                         Duration.ofSeconds(configuration.stragglerSeconds()),
                         configuration.stragglerReplacementFactor(),
-                        configuration.stragglerReplacements()));
+                        configuration.stragglerReplacements()),
+                new TrainOptions.Logs(configuration.logFirstMegabytes(), configuration.logLastMegabytes()));
     }
 
     private static HttpOptions http(DataFolder folder, Configuration configuration, ServerCertificate certificate) {

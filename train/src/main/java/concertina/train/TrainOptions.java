@@ -17,6 +17,7 @@ import java.time.Duration;
  * @param deaths so many deaths without a completed step in between fail a job
  * @param patience how long workers may take
  * @param slowness how slow workers may be
+ * @param logs how much of a worker's log files is kept
  */
 public record TrainOptions(
         String namespace,
@@ -30,7 +31,8 @@ public record TrainOptions(
         Duration shippingGrace,
         int deaths,
         Patience patience,
-        Slowness slowness) {
+        Slowness slowness,
+        Logs logs) {
     public static final TrainOptions DEFAULT = new TrainOptions(
             "concertina",
             1000,
@@ -43,7 +45,8 @@ public record TrainOptions(
             Duration.ofSeconds(15),
             5,
             Patience.DEFAULT,
-            Slowness.DEFAULT);
+            Slowness.DEFAULT,
+            Logs.DEFAULT);
 
     public TrainOptions withUnfinishedJobsPerUser(int limit) {
         return new TrainOptions(
@@ -58,7 +61,8 @@ public record TrainOptions(
                 shippingGrace,
                 deaths,
                 patience,
-                slowness);
+                slowness,
+                logs);
     }
 
     public TrainOptions withSlowness(Slowness other) {
@@ -74,7 +78,8 @@ public record TrainOptions(
                 shippingGrace,
                 deaths,
                 patience,
-                other);
+                other,
+                logs);
     }
 
     /**
@@ -89,6 +94,16 @@ public record TrainOptions(
     public record Patience(Duration hang, Duration longWork, Duration loading, Duration gang, int loads) {
         public static final Patience DEFAULT = new Patience(
                 Duration.ofSeconds(60), Duration.ofHours(1), Duration.ofMinutes(30), Duration.ofHours(1), 3);
+    }
+
+    /**
+     * How much of a log file is kept when it grows longer than that.
+     *
+     * @param firstMegabytes its beginning
+     * @param lastMegabytes its end
+     */
+    public record Logs(int firstMegabytes, int lastMegabytes) {
+        public static final Logs DEFAULT = new Logs(64, 64);
     }
 
     /**

@@ -449,7 +449,7 @@ public final class Trainer implements Jobs, Agents {
             return;
         }
         if (!present) {
-            link.queue.add(startCommand(job.life, worker, options.patience()));
+            link.queue.add(startCommand(job.life, worker, options));
         }
         if (wanted) {
             rules.repeat(job.life, job.pulse, worker).forEach(link.queue::add);
@@ -807,7 +807,7 @@ public final class Trainer implements Jobs, Agents {
             record(job, new Decision(events, List.of()));
             for (JobEvent.WorkerAssigned start : starts) {
                 Worker worker = life.worker(start.ordinal());
-                tell(life, startCommand(life, worker, options.patience()));
+                tell(life, startCommand(life, worker, options));
             }
             advance(job);
         }
@@ -931,8 +931,14 @@ public final class Trainer implements Jobs, Agents {
         environment.put(name, job.spec.environment().getOrDefault(name, Long.toString(standard.toSeconds())));
     }
 
-    private static AgentCommand startCommand(JobLife job, Worker worker, TrainOptions.Patience patience) {
+    private static AgentCommand startCommand(JobLife job, Worker worker, TrainOptions options) {
+        TrainOptions.Patience patience = options.patience();
         Map<String, String> environment = new HashMap<>(worker.environment);
+        environment.put(
+                "CONCERTINA_LOG_FIRST_MEGABYTES",
+                Integer.toString(options.logs().firstMegabytes()));
+        environment.put(
+                "CONCERTINA_LOG_LAST_MEGABYTES", Integer.toString(options.logs().lastMegabytes()));
         if (job.elastic()) {
             environment.put("CONCERTINA_LOGICAL_WORKERS", Integer.toString(job.spec.workers()));
             environment.put("CONCERTINA_JOB_SECRET", job.secret);

@@ -40,7 +40,8 @@ class RandomLivesTest {
             5,
             new TrainOptions.Patience(
                     Duration.ofSeconds(10), Duration.ofSeconds(60), Duration.ofSeconds(200), Duration.ofHours(1), 3),
-            new TrainOptions.Slowness(2, Duration.ofSeconds(5), 4, 2));
+            new TrainOptions.Slowness(2, Duration.ofSeconds(5), 4, 2),
+            TrainOptions.Logs.DEFAULT);
 
     private static final long FIRST_SEED = Long.getLong("concertina.seed", 1);
 

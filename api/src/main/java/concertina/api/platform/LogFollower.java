@@ -7,14 +7,16 @@ import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
 /**
  * Copies growing log files to a client until the job has ended and everything was copied. Lines of several files are
- * interleaved as they come, each whole. Used by one thread.
+ * interleaved as they come, each whole. A file that was cut or written anew is followed from its last lines on. Used by one thread.
  */
 final class LogFollower {
     private static final Duration INTERVAL = Duration.ofMillis(200);
@@ -34,6 +36,7 @@ final class LogFollower {
     private final OutputStream output;
     private final long firstOffset;
     private final Map<Path, Long> offsets = new LinkedHashMap<>();
+    private final Map<Path, Object> identities = new HashMap<>();
     private final ByteBuffer buffer = ByteBuffer.allocate(1 << 16);
 
     /** @param firstOffset where to begin in every file */
@@ -61,7 +64,7 @@ final class LogFollower {
 
     private void copy(Path file, boolean wholeLines) throws IOException {
         try (SeekableByteChannel channel = Files.newByteChannel(file)) {
-            long offset = offsets.getOrDefault(file, firstOffset);
+            long offset = replaced(file) ? lastLines(channel) : offsets.getOrDefault(file, firstOffset);
             int length = read(channel, offset);
             while (length > 0) {
                 int end = wholeLines ? lineEnd(length) : length;
@@ -77,6 +80,23 @@ final class LogFollower {
         } catch (NoSuchFileException notYet) {
             return;
         }
+    }
+
+    private boolean replaced(Path file) throws IOException {
+        Object identity = Files.readAttributes(file, BasicFileAttributes.class).fileKey();
+        Object before = identity == null ? null : identities.put(file, identity);
+        return before != null && !before.equals(identity);
+    }
+
+    private long lastLines(SeekableByteChannel channel) throws IOException {
+        long offset = Math.max(0, channel.size() - buffer.capacity());
+        int length = offset == 0 ? 0 : read(channel, offset);
+        for (int index = 0; index < length; index++) {
+            if (buffer.get(index) == '\n') {
+                return offset + index + 1;
+            }
+        }
+        return offset;
     }
 
     private int read(SeekableByteChannel channel, long offset) throws IOException {
