@@ -22,6 +22,7 @@ class Control:
     def __init__(self, path: str, worker: str, token: str):
         self._lock = threading.Lock()
         self._closing = False
+        self._process = os.getpid()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(path)
         self.send({"type": "hello", "worker": worker, "token": token, "pid": os.getpid()})
@@ -31,7 +32,12 @@ class Control:
         threading.Thread(target=self._read, args=(receive,), name="concertina-control", daemon=True).start()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Write one line; numbers that are not finite become null. That the agent is gone is noticed by the reading thread."""
+        """Write one line; numbers that are not finite become null. That the agent is gone is noticed by the reading thread.
+
+        A process that the script forked says nothing: it is not the worker.
+        """
+        if os.getpid() != self._process:
+            return
         finite = {
             name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in message.items()
         }
@@ -44,6 +50,8 @@ class Control:
 
     def close(self) -> None:
         self._closing = True
+        if os.getpid() != self._process:
+            return
         with self._lock:
             try:
                 self._socket.shutdown(socket.SHUT_RDWR)

@@ -41,8 +41,17 @@ class ModelFiles:
 
     def _save(self, content: Any, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(content, temporary)
-        os.replace(temporary, path)
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(content, file)
+            os.replace(temporary, path)
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            # torch hides what the file said behind an error of its own.
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
+            raise OSError(cause.errno, f"{cause.strerror}, a model file could not be written", str(path)) from None
 
     def _export(self) -> None:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from concertina import process
 from concertina.checkpoints import KEPT, Checkpoints
 from concertina.control import Control
 from concertina.loading import PATIENCE_SECONDS
@@ -21,7 +22,8 @@ _trained = False
 
 
 def connect(call: str) -> Control | None:
-    """The line to the agent, None where there is no platform. Raises RuntimeError, naming `call`, at the second time in a job."""
+    """The line to the agent, None where there is no platform. Raises RuntimeError, naming `call`, at the second time in a job, and in a
+    process that the script forked."""
     path = os.environ.get("CONCERTINA_CONTROL")
     if not path:
         return None
@@ -30,6 +32,7 @@ def connect(call: str) -> Control | None:
         raise RuntimeError(
             f"{call} was called again in this process; accepted is one call in a job, its other workers have ended"
         )
+    process.require_own(call)
     _trained = True
     return Control(path, os.environ["CONCERTINA_WORKER"], os.environ.get("CONCERTINA_WORKER_TOKEN", ""))
 

@@ -6,10 +6,11 @@ to a `break` is given at once, by the control thread, except while a finished st
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
-from concertina.mesh import GroupBroken, Listener, Mesh
+from concertina.mesh import GroupBroken, Listener, Mesh, refuse_fork
 
 # How long a newcomer that still loads its first micro-batches keeps the others from switching.
 LOADING_SECONDS = 10.0
@@ -56,6 +57,7 @@ class Membership:
         self._applying = False
         self._owed: int | None = None
         listener.completed = lambda: self.completed
+        self._process = os.getpid()
 
     def obey(self, command: dict) -> None:
         """Carry out one command of the server; called by the control thread."""
@@ -142,8 +144,9 @@ class Membership:
     def apply(self, change: Callable[[], int]) -> None:
         """Run `change`, which alters the training state and returns the new number of completed steps.
 
-        Raises GroupBroken without running it when the present generation was broken before.
+        Raises GroupBroken without running it when the present generation was broken before, RuntimeError in a forked process.
         """
+        refuse_fork(self._process)
         with self._changed:
             if self._current is not None and self._current.aborted is not None:
                 raise GroupBroken(self._current.aborted)

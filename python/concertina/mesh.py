@@ -193,6 +193,14 @@ class Listener:
         return hmac.new(self._secret, role + b"\0" + challenge + body, hashlib.sha256).digest()
 
 
+def refuse_fork(own: int) -> None:
+    """Raises RuntimeError in a process that the script forked while it trained in process `own`."""
+    if os.getpid() != own:
+        raise RuntimeError(
+            f"process {os.getpid()}, which the script has forked, goes on with the training; accepted is the worker's own process, {own}"
+        )
+
+
 class Mesh:
     """One generation's sockets, non-blocking; a `Group`.
 
@@ -207,6 +215,7 @@ class Mesh:
         self.size = len(sockets) + 1
         self.aside = False
         self.aborted: str | None = None
+        self._process = os.getpid()
         self.workers: list[str] = []
         self.moved = 0
         self._owing: tuple[dict, dict] = ({}, {})
@@ -227,8 +236,10 @@ class Mesh:
     def exchange(self, outgoing: dict[int, list[memoryview]], incoming: dict[int, list[memoryview]]) -> None:
         """Send and receive whole buffers, all peers at once. Buffers are byte views; received bytes land in them directly.
 
-        Raises GroupBroken when aborted or when a peer ends before it has sent or taken what it owes.
+        Raises GroupBroken when aborted or when a peer ends before it has sent or taken what it owes, RuntimeError in a process that
+        the script forked: it shares these sockets.
         """
+        refuse_fork(self._process)
         if self.aborted is not None:
             raise GroupBroken(self.aborted)
         sending = {other: _trimmed(views) for other, views in outgoing.items()}

@@ -59,6 +59,15 @@ def device() -> torch.device:
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
+def require_own(call: str) -> None:
+    """Raises RuntimeError, naming `call`, in a process that the script forked from the worker's own."""
+    own = os.environ.get("CONCERTINA_PROCESS") or str(os.getpid())
+    if own != str(os.getpid()):
+        raise RuntimeError(
+            f"{call} was called in process {os.getpid()}, which the script has started; accepted is the worker's own process, {own}"
+        )
+
+
 @contextlib.contextmanager
 def termination(asked: Callable[[], None]) -> Iterator[None]:
     """While inside, SIGTERM calls `asked` in a thread of its own instead of ending the process, unless the script handles it itself."""

@@ -282,6 +282,7 @@ def become_worker(request, parent, private):
         if "script" not in request:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             start_program(request["words"], environment)
+        environment["CONCERTINA_PROCESS"] = str(os.getpid())
         prepare_interpreter(request, environment)
     except BaseException as failure:
         os.write(2, ("the worker could not be set up: %s\n" % failure).encode())

@@ -158,7 +158,7 @@ def test_a_script_sees_only_its_own_environment_and_paths(supervised, tmp_path):
         environment={"PYTHONPATH": str(extra), "ONLY": "here"},
     )
     assert (ending["code"], err) == (0, "")
-    assert out == "['CONCERTINA_WORKER', 'ONLY', 'PATH', 'PYTHONPATH']\nhelper of the path\n"
+    assert out == "['CONCERTINA_PROCESS', 'CONCERTINA_WORKER', 'ONLY', 'PATH', 'PYTHONPATH']\nhelper of the path\n"
 
 
 def test_workers_forked_from_one_interpreter_draw_different_random_numbers(tmp_path):

@@ -151,7 +151,12 @@ final class ControlSocket implements AutoCloseable {
                 log.warn("a connection to the control socket did not say who it is, and was closed");
                 return;
             }
-            channel.attach(connection);
+            if (!channel.attach(connection)) {
+                log.warn(
+                        "worker {} is connected already, another process that says it is it was turned away",
+                        channel.worker);
+                return;
+            }
             for (byte[] line = lines.next(); line != null; line = lines.next()) {
                 Map<String, Object> message = message(line);
                 if (message == null) {
@@ -236,14 +241,15 @@ final class ControlSocket implements AutoCloseable {
             this.token = token;
         }
 
-        synchronized void attach(SocketChannel opened) {
+        /** Whoever comes first is the worker for as long as it stays; its script may have forked others that know the token too. */
+        synchronized boolean attach(SocketChannel opened) {
             if (connection != null) {
-                ControlSocket.close(connection);
+                return false;
             }
-            stopWriter();
             connection = opened;
             detached = new CountDownLatch(1);
             writer = Thread.ofVirtual().name("control-writer").start(() -> write(opened));
+            return true;
         }
 
         synchronized void detach(SocketChannel closed) {

@@ -270,6 +270,15 @@ final class JobRules {
         if (job.ending != null) {
             return end(job, pulse, now);
         }
+        Optional<Worker> untrained = endedUntrained(job, now);
+        if (untrained.isPresent()) {
+            return Decision.record(new JobEvent.Ending(
+                    JobState.ERROR,
+                    "worker " + untrained.get().id
+                            + " ended with exit code 0 without training: the script of an elastic job calls train of a FabricModel"
+                            + " or loops over concertina.elastic; one that does not runs as PyTorch, distPyTorch, tensorflow or"
+                            + " disttensorflow"));
+        }
         Optional<Worker> early = endedInTheMiddle(job, now);
         if (early.isPresent()) {
             return Decision.record(new JobEvent.Ending(
@@ -330,21 +339,37 @@ final class JobRules {
     }
 
     /**
+     * A worker of an elastic job whose script ended without an error before anybody had trained. One that reached {@code train} may have had
+     * nothing left to do there; that news takes a while from another agent.
+     */
+    private Optional<Worker> endedUntrained(JobLife job, Instant now) {
+        if (!job.elastic() || job.trained() || job.done != null) {
+            return Optional.empty();
+        }
+        return job.workers.values().stream()
+                .filter(Worker::completed)
+                .filter(worker -> !worker.prepared()
+                        || !job.anyLiving()
+                        || over(Objects.requireNonNull(worker.endedAt), options.leftoverGrace(), now))
+                .findFirst();
+    }
+
+    /**
      * A worker of an elastic job that ended itself without an error though the final files were never written. Others may hear of the
-     * end before the server does, so it waits a while for the news.
+     * end before the server does, so it waits a while for the news; there is none to come when the others have trained on without it.
      */
     private Optional<Worker> endedInTheMiddle(JobLife job, Instant now) {
         if (!job.elastic()
                 || !job.trained()
                 || job.done != null
-                || job.lastMembers.stream().anyMatch(ordinal -> job.worker(ordinal).lost)) {
+                || job.workers.values().stream().anyMatch(worker -> worker.lost)) {
             return Optional.empty();
         }
-        return job.lastMembers.stream()
-                .map(job::worker)
-                .filter(Worker::completed)
-                .filter(worker ->
-                        job.completed() || over(Objects.requireNonNull(worker.endedAt), options.leftoverGrace(), now))
+        return job.workers.values().stream()
+                .filter(worker -> worker.prepared() && worker.completed())
+                .filter(worker -> !job.lastMembers.contains(worker.ordinal())
+                        || job.completed()
+                        || over(Objects.requireNonNull(worker.endedAt), options.leftoverGrace(), now))
                 .findFirst();
     }
 

@@ -346,18 +346,18 @@ class ElasticJobTest {
     }
 
     @Test
-    void aScriptThatNeverTrainsIsFinishedWhenAllHaveExited() {
+    void aScriptThatEndsWithoutTrainingFailsItsJob() {
         JobId job = cluster.elastic(3, 60);
         cluster.training(job).trains = false;
         cluster.settle();
         cluster.livingWorkers(job).getFirst().exit(0, 0);
-        cluster.pass(Duration.ofSeconds(40));
-        assertThat(cluster.view(job).state()).isEqualTo(JobState.RUNNING);
-        int started = cluster.view(job).workers().size();
-        cluster.livingWorkers(job).forEach(worker -> worker.exit(0, 0));
         cluster.settle();
-        assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
-        assertThat(cluster.view(job).workers()).hasSize(started);
+        cluster.pass(Duration.ofSeconds(1));
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.ERROR);
+        assertThat(cluster.view(job).reason())
+                .startsWith(
+                        "worker concertina-1.1 ended with exit code 0 without training: the script of an elastic job calls");
+        assertThat(cluster.slotsTaken()).isZero();
     }
 
     @Test

@@ -425,7 +425,8 @@ class RandomLivesTest {
                         .isTrue();
                 ends.add(view.state());
                 FakeTraining training = cluster.trainings.get(view.id());
-                if (view.state() == JobState.FINISHED && training != null && training.trains) {
+                if (view.state() == JobState.FINISHED && training != null) {
+                    assertThat(training.trains).isTrue();
                     assertThat(view.step()).isEqualTo(training.steps);
                     assertThat(view.weightsSha256()).isNotEmpty();
                 }

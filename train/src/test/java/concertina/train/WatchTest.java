@@ -329,6 +329,19 @@ class WatchTest {
     }
 
     @Test
+    void oneOfSeveralThatEndsWithoutAnErrorWhileTheOthersTrainOnFailsTheJob() {
+        JobId job = running();
+        cluster.worker(job, 2).exit(0, 0);
+        cluster.worker(job, 1).breakOff();
+        cluster.steps(3);
+        cluster.pass(Duration.ofSeconds(1));
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.ERROR);
+        assertThat(cluster.view(job).reason())
+                .startsWith("worker concertina-1.2 ended with exit code 0 in the middle of training, after step");
+        assertThat(cluster.slotsTaken()).isZero();
+    }
+
+    @Test
     void aWorkerThatWasStoppedBeforeItsFirstBeatOfAGenerationIsReplaced() {
         JobId job = running();
         FakeWorker stopped = cluster.worker(job, 2);

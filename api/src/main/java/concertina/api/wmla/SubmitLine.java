@@ -39,7 +39,9 @@ public final class SubmitLine {
             "CONCERTINA_BUCKET_BYTES",
             "CONCERTINA_CHECKPOINT_SECONDS",
             "CONCERTINA_CHECKPOINTS_KEPT",
-            "CONCERTINA_CHECKPOINT_HOURS");
+            "CONCERTINA_CHECKPOINT_HOURS",
+            "CONCERTINA_HANG_SECONDS",
+            "CONCERTINA_LONG_WORK_SECONDS");
     private static final Pattern SIZE =
             Pattern.compile("(\\d{1,15}(\\.\\d{1,6})?)([KMGTkmgt]([iI]?[bB])?|[KMGTkmgt][iI])?");
     private static final Pattern DECIMAL = Pattern.compile("\\d{1,9}(\\.\\d{1,9})?");
