@@ -33,11 +33,14 @@ final class Parzen {
     private static final double WIDTH = 0.4;
     private static final double NARROWEST = 0.01;
 
-    /** Kernels narrower than the distance to a border by this factor are not cut. */
+    /** How many bandwidths from a border a kernel is not cut by it. */
     private static final double INSIDE = 5;
 
     /** Terms of the sum that are smaller than the greatest by this in logarithm cannot be seen. */
     private static final double NEGLIGIBLE = 30;
+
+    /** Products of probabilities are kept above, so that they do not vanish. */
+    private static final double SMALLEST = 1e-200;
 
     private final Space space;
     private final int dimensions;
@@ -46,7 +49,9 @@ final class Parzen {
     /** u_kj with j first, which lets the loops over k run in vector registers. */
     private final double[][] points;
 
-    private final boolean[] everywhere;
+    /** Whether a coordinate exists in every point, and in whatever is asked for. */
+    private final boolean[] always;
+
     private final double[] logWeights;
     private final double[] cumulated;
     private final double[] bandwidths;
@@ -91,10 +96,15 @@ final class Parzen {
         this.logScale = new double[dimensions][];
         this.cells = new int[dimensions];
         this.table = new double[dimensions][][];
-        this.everywhere = new boolean[dimensions];
+        this.always = new boolean[dimensions];
         this.places = new int[dimensions][];
+        double[] inside = new double[n];
+        Arrays.fill(inside, 1);
         for (int j = 0; j < dimensions; j++) {
-            prepare(j);
+            prepare(j, inside);
+        }
+        for (int k = 0; k < n; k++) {
+            logWeights[k] -= StrictMath.log(inside[k]);
         }
     }
 
@@ -105,7 +115,8 @@ final class Parzen {
         return new Parzen(space, points, equal, even);
     }
 
-    private void prepare(int j) {
+    /** Gathers in {@code inside} what part of each kernel lies in the cube, as far as it is the same for whatever is asked for. */
+    private void prepare(int j, double[] inside) {
         Parameter parameter = space.parameters().get(j);
         long count = Space.cells(parameter);
         bandwidths[j] = bandwidth(j);
@@ -119,7 +130,7 @@ final class Parzen {
             places[j] = places(j);
         } else {
             inverse[j] = 1 / bandwidths[j];
-            logScale[j] = scales(j);
+            scale(j, inside);
         }
     }
 
@@ -138,7 +149,7 @@ final class Parzen {
                 mean += u;
             }
         }
-        everywhere[j] = present == n + 1;
+        always[j] = present == n + 1 && space.parameters().get(j).when() == null;
         mean /= present;
         double squares = 1.0 / 12 + (0.5 - mean) * (0.5 - mean);
         for (double u : points[j]) {
@@ -150,16 +161,26 @@ final class Parzen {
         return Math.max(WIDTH * spread * StrictMath.pow(present, -1.0 / (dimensions + 4)), NARROWEST);
     }
 
-    private double[] scales(int j) {
-        double[] scales = new double[n];
+    private void scale(int j, double[] inside) {
         double h = bandwidths[j];
+        double height = Normal.logDensity(0) - StrictMath.log(h);
+        logScale[j] = new double[always[j] ? 0 : n];
         for (int k = 0; k < n; k++) {
             double u = points[j][k];
-            double inside =
-                    u > INSIDE * h && u < 1 - INSIDE * h ? 1 : Normal.between(-u * inverse[j], (1 - u) * inverse[j]);
-            scales[k] = Normal.logDensity(0) - StrictMath.log(h * inside);
+            double part = 1 - beyond(u * inverse[j]) - beyond((1 - u) * inverse[j]);
+            if (!always[j]) {
+                logScale[j][k] = height - StrictMath.log(part);
+            } else if (inside[k] * part > SMALLEST) {
+                inside[k] *= part;
+                logWeights[k] += height;
+            } else {
+                logWeights[k] += height - StrictMath.log(part);
+            }
         }
-        return scales;
+    }
+
+    private static double beyond(double border) {
+        return border > INSIDE ? 0 : Normal.probability(-border);
     }
 
     private double[][] words(int count) {
@@ -245,8 +266,8 @@ final class Parzen {
             }
             if (table[j] != null) {
                 addCell(places[j], table[j][cell(x[j], cells[j])], n, terms);
-            } else if (everywhere[j]) {
-                addNormal(points[j], logScale[j], x[j], inverse[j], n, terms);
+            } else if (always[j]) {
+                addNormal(points[j], x[j], inverse[j], n, terms);
             } else {
                 addSomeNormal(points[j], logScale[j], x[j], inverse[j], n, terms);
             }
@@ -270,10 +291,10 @@ final class Parzen {
         }
     }
 
-    private static void addNormal(double[] u, double[] scale, double x, double inverse, int n, double[] terms) {
+    private static void addNormal(double[] u, double x, double inverse, int n, double[] terms) {
         for (int k = 0; k < n; k++) {
             double z = (x - u[k]) * inverse;
-            terms[k] += scale[k] - 0.5 * z * z;
+            terms[k] -= 0.5 * z * z;
         }
     }
 

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.ToDoubleFunction;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 
 /**
  * Tree-structured Parzen estimator over all parameters jointly (Bergstra et al. 2011, "Algorithms for hyper-parameter optimization",
@@ -31,7 +32,11 @@ import java.util.random.RandomGenerator;
  * grow with the search.
  */
 public final class Tpe implements Sampler {
-    private static final int ROOM = 400;
+    private static final int ROOM = 300;
+
+    /** How many trials tell where results are feasible, and how many where not. */
+    private static final int WITNESSES = 100;
+
     private static final double EVEN = 1;
 
     /**
@@ -106,8 +111,8 @@ public final class Tpe implements Sampler {
         ToDoubleFunction<double[]> gain = x -> l.logDensity(x) - g.logDensity(x);
         ToDoubleFunction<double[]> promise = gain;
         if (!valid.isEmpty() && !invalid.isEmpty()) {
-            Parzen v = Parzen.of(space, valid, EVEN);
-            Parzen i = Parzen.of(space, invalid, EVEN);
+            Parzen v = Parzen.of(space, thin(valid), EVEN);
+            Parzen i = Parzen.of(space, thin(invalid), EVEN);
             double odds = StrictMath.log((double) invalid.size() / valid.size());
             promise = x ->
                     gain.applyAsDouble(x) - StrictMath.log1p(StrictMath.exp(odds + i.logDensity(x) - v.logDensity(x)));
@@ -118,6 +123,14 @@ public final class Tpe implements Sampler {
                 point,
                 "most promising of " + settings.candidates() + " points like the best " + good.size() + " of " + useful
                         + " trials"));
+    }
+
+    /** Every so-manieth of a ranked list. */
+    private static List<double[]> thin(List<double[]> ranked) {
+        int every = (ranked.size() + WITNESSES - 1) / WITNESSES;
+        return IntStream.range(0, ranked.size() / every)
+                .mapToObj(place -> ranked.get(place * every))
+                .toList();
     }
 
     private static double[] weights(int count) {
