@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from concertina import process
-from concertina.checkpoints import KEPT, Checkpoints
+from concertina.checkpoints import KEPT, Checkpoints, NoCheckpoints
 from concertina.control import Control
 from concertina.loading import PATIENCE_SECONDS
 from concertina.membership import Membership
@@ -44,8 +44,9 @@ class Place:
         self._control = control
         self.send: Callable[[dict[str, Any]], None] = control.send if control is not None else _discard
         self.results = Path(os.environ.get("RESULT_DIR") or ".").resolve()
-        self.checkpoints = Checkpoints(
-            Path(os.environ.get("CHECKPOINT_DIR") or self.results / "checkpoint"),
+        folder = os.environ.get("CHECKPOINT_DIR") or (self.results / "checkpoint" if control is not None else None)
+        self.checkpoints = NoCheckpoints() if folder is None else Checkpoints(
+            Path(folder),
             _number("CONCERTINA_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS, "a number of seconds, at least 0"),
             kept=_count("CONCERTINA_CHECKPOINTS_KEPT", KEPT),
             hours=_number("CONCERTINA_CHECKPOINT_HOURS", 0.0, "a number of hours, at least 0"),

@@ -6,6 +6,7 @@ The result is a `Mesh`, which belongs to the training thread except for `abort`,
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -21,6 +22,7 @@ from typing import Protocol
 
 HANDSHAKE_SECONDS = 10.0
 FORMATION_SECONDS = 20.0
+ACCEPT_PAUSE_SECONDS = 0.1
 SOCKET_BUFFER_BYTES = 1 << 20
 LONGEST_HELLO_BYTES = 4096
 
@@ -64,6 +66,7 @@ class Listener:
         self._changed = threading.Condition()
         self._arrived: dict[tuple[int, str], socket.socket] = {}
         self._oldest = 0
+        self._closed = False
         self.completed: Callable[[], int] = lambda: -1
         self._socket = socket.create_server((host, 0), backlog=128)
         self.address = f"{host}:{self._socket.getsockname()[1]}"
@@ -110,6 +113,11 @@ class Listener:
             self._changed.notify_all()
 
     def close(self) -> None:
+        """Accept nothing more; the thread that does ends."""
+        self._closed = True
+        with contextlib.suppress(OSError):
+            # Closing alone would not wake it.
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
     def _accept(self) -> None:
@@ -117,7 +125,11 @@ class Listener:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                return
+                if self._closed:
+                    return
+                # Too many open files, for instance, which passes.
+                time.sleep(ACCEPT_PAUSE_SECONDS)
+                continue
             threading.Thread(target=self._welcome, args=(connection,), name="concertina-welcome", daemon=True).start()
 
     def _welcome(self, connection: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """Connections of a generation: authenticated, whole messages whatever the sizes, broken at once when they break."""
 
 import os
+import resource
 import socket
 import threading
 import time
@@ -153,3 +154,38 @@ def test_closing_leaves_no_open_descriptor():
     while len(os.listdir("/proc/self/fd")) > before + 9 and time.monotonic() < end:
         threading.Event().wait(0.01)
     assert len(os.listdir("/proc/self/fd")) <= before + 9
+
+
+def accepting(before):
+    """The thread of the one listener that was made since."""
+    (thread,) = [each for each in threading.enumerate() if each.name == "concertina-accept" and each not in before]
+    return thread
+
+
+def test_a_closed_listener_leaves_neither_thread_nor_port():
+    before = threading.enumerate()
+    listener = Listener("127.0.0.1", SECRET, "job-1.0")
+    thread, (host, port) = accepting(before), listener.address.split(":")
+    thread.join(0.3)
+    listener.close()
+    thread.join(5)
+    assert not thread.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), 5)
+
+
+def test_a_moment_without_free_descriptors_does_not_make_a_worker_deaf():
+    before = threading.enumerate()
+    _, members = listeners(1)
+    thread, caller = accepting(before), socket.socket()
+    host, port = members[0][1].split(":")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        caller.connect((host, int(port)))
+        thread.join(0.3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    caller.settimeout(10)
+    with caller:
+        assert caller.recv(16, socket.MSG_WAITALL)

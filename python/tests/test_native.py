@@ -232,6 +232,21 @@ def test_wrong_arguments_are_named_with_value_and_what_is_accepted(options, mess
         made(**options)
 
 
+@pytest.mark.parametrize("folder", ["", "kept"])
+def test_a_script_by_itself_goes_on_from_an_earlier_run_only_where_a_folder_for_checkpoints_is_named(place, monkeypatch, capsys, folder):
+    monkeypatch.setenv("CONCERTINA_CHECKPOINT_SECONDS", "0")
+    if folder:
+        monkeypatch.setenv("CHECKPOINT_DIR", str(place / folder))
+    for _ in range(2):
+        model, job = made()
+        for epoch in job.epochs():
+            for x, y in epoch:
+                job.backward(F.cross_entropy(model(x), y))
+                job._place.checkpoints.finish()
+    assert ("Resumed from the checkpoint" in capsys.readouterr().out) == bool(folder)
+    assert {each.name for each in place.iterdir()} == {"model", *([folder] if folder else [])}
+
+
 def test_a_plateau_scheduler_is_refused():
     model = torch.nn.Linear(4, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
