@@ -2,6 +2,7 @@ package concertina.trials;
 
 import concertina.model.ConcertinaException;
 import concertina.search.Asha;
+import concertina.search.CmaEs;
 import concertina.search.GivenList;
 import concertina.search.Grid;
 import concertina.search.Hyperband;
@@ -32,7 +33,8 @@ public final class BuiltInSamplers implements Samplers {
         SOBOL("Sobol"),
         GRID("Grid"),
         ASHA("ASHA"),
-        BOHB("BOHB");
+        BOHB("BOHB"),
+        CMA_ES("CMA-ES");
 
         private final String label;
 
@@ -93,6 +95,7 @@ public final class BuiltInSamplers implements Samplers {
         Sampler sampler = switch (algorithm) {
             case RANDOM -> new RandomSearch(space, seed);
             case SOBOL -> new Sobol(space, seed);
+            case CMA_ES -> new CmaEs(space, seed);
             case GRID -> new Grid(space, resolution(spec, settings));
             case TPE -> new Tpe(space, tpe(spec, settings), seed);
             case HYPERBAND ->
