@@ -423,6 +423,11 @@ class Engine:
                 raise ValueError(
                     f"CONCERTINA_BUCKET_BYTES makes {len(mine)} buckets in this worker; accepted are the {len(others)} of rank {source}"
                 )
+            if content.get("tests") != self._test_batches:
+                raise ValueError(
+                    f"the test set has {self._test_batches} batches in this worker; accepted is as many as in that of rank {source}, "
+                    f"{content.get('tests')}"
+                )
             try:
                 self._membership.apply(lambda: self._adopt(content))
             except state.DamagedState as error:
@@ -473,6 +478,7 @@ class Engine:
             "bounds": self._bounds,
             "sums": self._sums_mode,
             "buckets": self._buckets.lengths,
+            "tests": self._test_batches,
             "overlapping": self._overlap.overlapping,
             "tensors": self._trainee.tensors(),
             "optimizer": self._trainee.optimizer_state(),
@@ -702,12 +708,7 @@ class Engine:
         wanted = 0
         if self._mesh.rank == 0 and self._test_due(step):
             wanted = self._test_batches
-        agreed = evaluation.agree(self._mesh, wanted)
-        if agreed not in (0, self._test_batches):
-            raise ValueError(
-                f"the test set has {self._test_batches} batches in this worker; accepted is as many as in that of rank 0, {agreed}"
-            )
-        return agreed
+        return evaluation.agree(self._mesh, wanted)
 
     def _test_due(self, step: int) -> bool:
         epoch = step // self._samples.steps_per_epoch

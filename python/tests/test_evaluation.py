@@ -91,12 +91,13 @@ def test_a_worker_that_dies_in_a_test_costs_at_most_that_test(job, alone, victim
     assert set(times) == set(range(SAMPLES)) and max(times.values()) <= EPOCHS + 1
 
 
-def test_workers_whose_test_sets_differ_fail_the_job_with_both_numbers(job):
+@pytest.mark.parametrize("count,batches", [(40, 5), (0, 0)])
+def test_workers_whose_test_sets_differ_fail_the_job_with_both_numbers(job, count, batches):
     running = job(script="script_data.py")
-    started = running.start() + running.start(TEST_COUNT=40)
+    started = running.start() + running.start(TEST_COUNT=count)
     running.run(lambda: all(running.workers[name].address for name in started))
     running.want(started)
     running.run(lambda: running.of_type("failed"))
     assert running.failed["error"] == (
-        "ValueError: the test set has 5 batches in this worker; accepted is as many as in that of rank 0, 8"
+        f"ValueError: the test set has {batches} batches in this worker; accepted is as many as in that of rank 0, 8"
     )
