@@ -229,7 +229,19 @@ abstract class SamplerContract {
         if (!seeded()) {
             return;
         }
-        assertThat(one.ask(0).map(Suggestion::point)).isNotEqualTo(two.ask(0).map(Suggestion::point));
+        assertThat(firstPoints(one)).isNotEqualTo(firstPoints(two));
+    }
+
+    private static List<Optional<Point>> firstPoints(Sampler sampler) {
+        List<Optional<Point>> points = new ArrayList<>();
+        for (int number = 0; number < 3; number++) {
+            Optional<Suggestion> suggestion = sampler.ask(number);
+            points.add(suggestion.map(Suggestion::point));
+            if (suggestion.isPresent()) {
+                sampler.tell(running(number, suggestion.get()));
+            }
+        }
+        return points;
     }
 
     /** Whether suggestions depend on the seed at all. */
