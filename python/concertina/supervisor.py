@@ -38,6 +38,7 @@ import signal
 import sys
 import time
 import types
+import weakref
 
 GRACE_SECONDS = 1.0
 NEEDED = ("words", "folder", "environment", "stdout", "stderr", "threads")
@@ -105,6 +106,15 @@ def send_signal(process, number, group=False):
         pass
 
 
+def keep_finalizers_here():
+    """What modules registered with weakref.finalize while they were imported is not for forked children to run at their end.
+
+    It takes modules apart, which costs a child of torch more than its start, or removes files that this process still needs.
+    """
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        finalizer.atexit = False
+
+
 class Supervisor:
     """One thread: takes requests, forks, reaps. Owns every child of this process."""
 
@@ -138,6 +148,7 @@ class Supervisor:
                 imported.append(name)
             except ImportError as missing:
                 print("not imported: %s (%s)" % (name, missing), file=sys.stderr, flush=True)
+        keep_finalizers_here()
         gc.collect()
         gc.freeze()
         signal.signal(signal.SIGCHLD, lambda number, frame: None)

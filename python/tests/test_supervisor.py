@@ -178,6 +178,18 @@ if "torch" in sys.modules:
     assert all(one != other for one, other in zip(first, second))
 
 
+def test_a_worker_runs_its_own_finalizers_and_not_those_of_the_warm_interpreter(tmp_path, monkeypatch):
+    (tmp_path / "warmed.py").write_text("import weakref\nclass Held: pass\nheld = Held()\nweakref.finalize(held, print, 'warm')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    supervised = Supervised(tmp_path, "warmed")
+    ending, out, err = supervised.run_script(
+        "import sys, weakref\nassert 'warmed' in sys.modules\nclass Mine: pass\nmine = Mine()\nweakref.finalize(mine, print, 'own')\n"
+    )
+    supervised.process.stdin.close()
+    supervised.process.wait(20)
+    assert (ending["code"], out, err) == (0, "own\n", "")
+
+
 def test_the_end_of_a_worker_takes_what_it_left_behind(supervised):
     name, process = supervised.begin(
         "bash", "-c", "sleep 600 & echo $!; (setsid sleep 600 & echo $!); sleep 0.2; exit 5"

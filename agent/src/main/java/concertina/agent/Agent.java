@@ -56,6 +56,7 @@ final class Agent implements AutoCloseable {
     private final PythonEnvironments environments;
     private final WorkerEnvironment.Node node;
     private final ServerLink server;
+    private final SharedCode sharedCode;
     private final WorkerStarter starter;
     private final ControlSocket control;
     private final ReportLedger ledger;
@@ -75,6 +76,7 @@ final class Agent implements AutoCloseable {
             PythonEnvironments environments,
             WorkerEnvironment.Node node,
             ServerLink server,
+            SharedCode sharedCode,
             WorkerStarter starter,
             ControlSocket control,
             ReportLedger ledger) {
@@ -84,6 +86,7 @@ final class Agent implements AutoCloseable {
         this.environments = environments;
         this.node = node;
         this.server = server;
+        this.sharedCode = sharedCode;
         this.starter = starter;
         this.control = control;
         this.ledger = ledger;
@@ -352,7 +355,7 @@ final class Agent implements AutoCloseable {
         }
         Job job = jobs.get(id);
         if (job == null) {
-            JobFolder folder = new JobFolder(node.results(), start.user(), id, server);
+            JobFolder folder = new JobFolder(node.results(), start.user(), id, server, sharedCode);
             LogLimit limit = new LogLimit();
             job = new Job(folder, new FileShipper(id, folder.folder(), server, limit), limit, new HashSet<>());
             jobs.put(id, job);

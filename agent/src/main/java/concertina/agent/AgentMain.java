@@ -160,6 +160,7 @@ public final class AgentMain implements Callable<Integer> {
                 PythonEnvironments.usual(environments, System.getenv()),
                 node,
                 link,
+                new SharedCode(own.resolve("code")),
                 starter,
                 control,
                 ledger);

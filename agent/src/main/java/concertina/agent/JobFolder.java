@@ -33,16 +33,19 @@ final class JobFolder {
     private final JobId job;
     private final Path folder;
     private final ServerLink server;
+    private final SharedCode shared;
     private final ReentrantLock lock = new ReentrantLock();
     private final AtomicBoolean forgotten = new AtomicBoolean();
 
     /**
      * @param results the agent's DLI_RESULT_FS
+     * @param shared code that this job may have in common with others
      */
-    JobFolder(Path results, UserName user, JobId job, ServerLink server) {
+    JobFolder(Path results, UserName user, JobId job, ServerLink server, SharedCode shared) {
         this.job = job;
         this.folder = inside(inside(results, "user", user.value()).resolve("batchworkdir"), "job", job.value());
         this.server = server;
+        this.shared = shared;
     }
 
     /** A path below a folder, where the name is a single plain component. */
@@ -118,8 +121,11 @@ final class JobFolder {
                 Files.createDirectories(folder.resolve("model"));
             }
             if (!Files.isDirectory(submittedCode(), LinkOption.NOFOLLOW_LINKS)) {
-                if (hasCode) {
-                    patiently(this::fetchCode);
+                JobSpec.Trial trial = spec.trial();
+                if (hasCode && trial != null && trial.code() != null) {
+                    shared.copy(trial.code(), submittedCode(), target -> patiently(() -> fetchCode(target)));
+                } else if (hasCode) {
+                    patiently(() -> fetchCode(submittedCode()));
                 } else {
                     Files.createDirectories(submittedCode());
                 }
@@ -168,13 +174,13 @@ final class JobFolder {
         }
     }
 
-    private void fetchCode() throws IOException, InterruptedException {
+    private void fetchCode(Path target) throws IOException, InterruptedException {
         Optional<ServerLink.Download> code = server.code(job, folder);
         if (code.isEmpty()) {
             throw new ConcertinaException(ErrorCode.NOT_FOUND, "the server does not have the code of job " + job);
         }
         try {
-            CodeArchive.unpack(code.get().file(), code.get().name(), submittedCode(), ArchiveLimits.DEFAULT);
+            CodeArchive.unpack(code.get().file(), code.get().name(), target, ArchiveLimits.DEFAULT);
         } finally {
             Files.deleteIfExists(code.get().file());
         }

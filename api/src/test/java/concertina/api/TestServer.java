@@ -98,7 +98,7 @@ public final class TestServer implements AutoCloseable {
                 List.of(
                         new WmlaApi(wmla, authentication, uploads, jobs, files, searcher, new Random(1)),
                         new AgentsApi(agents, jobs, files, uploads, Duration.ofSeconds(2)),
-                        new PlatformApi("0.1.0", authentication, uploads, jobs, files, accounts, metrics)));
+                        new PlatformApi("0.1.0", authentication, uploads, jobs, files, searcher, accounts, metrics)));
     }
 
     public URI uri(String path) {

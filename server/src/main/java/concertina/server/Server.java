@@ -160,7 +160,15 @@ final class Server implements AutoCloseable {
                                         files,
                                         searcher,
                                         new SecureRandom()),
-                                new PlatformApi(VERSION, authentication, uploads, trainer, files, accounts, metrics))));
+                                new PlatformApi(
+                                        VERSION,
+                                        authentication,
+                                        uploads,
+                                        trainer,
+                                        files,
+                                        searcher,
+                                        accounts,
+                                        metrics))));
         opened.push(api);
 
         address = address(configuration, certificate, api.httpsPort());

@@ -4,6 +4,7 @@ import concertina.api.Answers;
 import concertina.api.Authentication;
 import concertina.api.Contract;
 import concertina.api.OwnedJobs;
+import concertina.api.OwnedSearches;
 import concertina.api.Routes;
 import concertina.api.Uploads;
 import concertina.identity.Accounts;
@@ -15,6 +16,7 @@ import concertina.train.ClusterStatus.AgentStatus;
 import concertina.train.ClusterStatus.SlotStatus;
 import concertina.train.JobFiles;
 import concertina.train.Jobs;
+import concertina.trials.Searches;
 import io.javalin.http.Context;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -36,6 +38,7 @@ public final class PlatformApi implements Contract {
     private final Jobs jobs;
     private final PrometheusMeterRegistry metrics;
     private final JobRoutes jobRoutes;
+    private final SearchRoutes searchRoutes;
     private final UserRoutes userRoutes;
     private final byte[] description;
 
@@ -45,12 +48,14 @@ public final class PlatformApi implements Contract {
             Uploads uploads,
             Jobs jobs,
             JobFiles files,
+            Searches searches,
             Accounts accounts,
             PrometheusMeterRegistry metrics) {
         this.version = version;
         this.jobs = jobs;
         this.metrics = metrics;
         this.jobRoutes = new JobRoutes(new OwnedJobs(jobs, files, ErrorCode.NOT_FOUND));
+        this.searchRoutes = new SearchRoutes(new OwnedSearches(searches), uploads);
         this.userRoutes = new UserRoutes(accounts, authentication, uploads);
         this.description = description();
         observe();
@@ -71,6 +76,7 @@ public final class PlatformApi implements Contract {
                 (context, caller) -> context.contentType("application/yaml").result(description));
         routes.user("GET", BASE + "/cluster", this::cluster);
         jobRoutes.register(routes);
+        searchRoutes.register(routes);
         userRoutes.register(routes);
     }
 

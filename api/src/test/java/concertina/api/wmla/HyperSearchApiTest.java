@@ -475,6 +475,44 @@ class HyperSearchApiTest {
     }
 
     @Test
+    void aPointInLineIsTriedNext() throws IOException {
+        String search = data(
+                "'hpoName': 'line'",
+                MODEL,
+                algorithm(""),
+                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0, 'maxDbVal': 1},"
+                        + " {'name': 'n', 'type': 'Range', 'dataType': 'INT', 'minIntVal': 1, 'maxIntVal': 9},"
+                        + " {'name': 'size', 'type': 'Discrete', 'dataType': 'INT', 'discreteIntVal': [16, 32]}]");
+        created("bob", search);
+        String first = awaitExperiments("line", 1)
+                .get("experiments")
+                .get(0)
+                .get("appId")
+                .asString();
+        assertThat(enqueue("bob", "{\"rate\": 0.25, \"n\": 3, \"size\": 32}").statusCode())
+                .isEqualTo(204);
+        assertThat(enqueue("eve", "{}").statusCode()).isEqualTo(404);
+        assertThat(enqueue("bob", "{\"rate\": 0.25, \"n\": 3.5, \"size\": 32}").body())
+                .contains("n is '3.5', accepted: a whole number");
+        assertThat(enqueue("bob", "{\"rate\": 0.25, \"n\": 3, \"size\": 48}").body())
+                .contains("size is '48', accepted: one of 16, 32");
+        assertThat(enqueue("bob", "{\"rate\": 0.25, \"m\": 3}").body()).contains("is 'm', accepted: rate, n, size");
+        assertThat(enqueue("bob", "[]").statusCode()).isEqualTo(400);
+        finish(first, "{\"loss\": 1}");
+
+        JsonNode values = awaitExperiments("line", 2).get("experiments").get(1).get("hyperParams");
+
+        assertThat(values.get(0).get("fixedVal").asString()).isEqualTo("0.25");
+        assertThat(values.get(1).get("fixedVal").asString()).isEqualTo("3");
+        assertThat(values.get(2).get("fixedVal").asString()).isEqualTo("32");
+    }
+
+    private HttpResponse<String> enqueue(String user, String point) {
+        return server.send(server.as(user, "/concertina/v1/searches/line/points")
+                .POST(HttpRequest.BodyPublishers.ofString(point)));
+    }
+
+    @Test
     void aNameIsUsedOnce() {
         created("bob", usual("same", 1));
         HttpResponse<String> again = post("bob", usual("same", 1));
