@@ -25,6 +25,9 @@ final class Watch {
     /** So many times longer is silence borne that nobody waits behind, or in work that may take long. */
     private static final int UNCONFIRMED = 10;
 
+    /** Ten times as long from now is still a date. */
+    private static final double LONGEST_SECONDS = 1e9;
+
     private final Patience patience;
 
     Watch(Patience patience) {
@@ -138,7 +141,10 @@ final class Watch {
     private Duration hang(JobLife job) {
         String own = job.spec.environment().getOrDefault("CONCERTINA_HANG_SECONDS", "");
         try {
-            return own.isEmpty() ? patience.hang() : Duration.ofMillis((long) (1000 * Double.parseDouble(own)));
+            double seconds = own.isEmpty() ? Double.NaN : Double.parseDouble(own);
+            return Double.isNaN(seconds)
+                    ? patience.hang()
+                    : Duration.ofMillis((long) (1000 * Math.clamp(seconds, 0, LONGEST_SECONDS)));
         } catch (NumberFormatException notANumber) {
             return patience.hang();
         }

@@ -106,9 +106,13 @@ final class FakeCluster {
     }
 
     JobId elastic(int workers, long steps) {
+        return elastic(workers, steps, Map.of());
+    }
+
+    JobId elastic(int workers, long steps, Map<String, String> environment) {
         JobId id = trainer.nextId();
         trainings.put(id, new FakeTraining(this, id, workers, steps));
-        trainer.submit(id, ADA, spec(Framework.EDT_PYTORCH, workers), true);
+        trainer.submit(id, ADA, spec(Framework.EDT_PYTORCH, workers, 1, 0, environment), true);
         return id;
     }
 

@@ -10,6 +10,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Workers that stop stepping are found and replaced, slow ones are left alone. */
 class WatchTest {
@@ -119,6 +121,20 @@ class WatchTest {
         assertThat(one.livingWorkers(job)).doesNotContain(stopped);
         one.steps(40);
         assertThat(one.view(job).state()).isEqualTo(JobState.FINISHED);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"1e300", "Infinity", "NaN", "12345678901234567890", "soon"})
+    void aLimitBeyondAllTimeStopsNeitherItsJobNorTheServer(String seconds) {
+        JobId job = cluster.elastic(2, 30, Map.of("CONCERTINA_HANG_SECONDS", seconds));
+        cluster.steps(5);
+        cluster.pass(Duration.ofSeconds(61));
+        cluster.settle();
+        assertThat(hung(job)).isEmpty();
+        JobId other = cluster.elastic(2, 30);
+        cluster.steps(40);
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
+        assertThat(cluster.view(other).state()).isEqualTo(JobState.FINISHED);
     }
 
     @Test

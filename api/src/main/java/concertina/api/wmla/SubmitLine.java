@@ -254,6 +254,10 @@ public final class SubmitLine {
             String content = value.text().substring(equals + 1);
             if (variable.equals(SUMS)) {
                 oneOf(name + " " + SUMS, content, "exact", "float");
+            } else if (OF_TRAINING.contains(variable)
+                    && !DECIMAL.matcher(content).matches()) {
+                throw ConcertinaException.invalid(
+                        name + " " + variable, content, "a number from 0 with at most nine digits before the point");
             }
             environment.put(variable, content);
         }

@@ -275,6 +275,11 @@ class SubmitLineTest {
         refused(
                 START + "--msd-env CONCERTINA_SUMS=quick",
                 "--msd-env CONCERTINA_SUMS is 'quick', accepted: one of exact, float");
+        for (String wrong : List.of("1e300", "NaN", "-1", "soon", "12345678901")) {
+            refused(
+                    START + "--msd-env CONCERTINA_HANG_SECONDS=" + wrong,
+                    "--msd-env CONCERTINA_HANG_SECONDS is '" + wrong + "', accepted: a number from 0");
+        }
     }
 
     @Test
