@@ -30,7 +30,7 @@ final class GaussianProcessFit {
     /** Log of a number's weight before anything is known, less the log of how many numbers there are. */
     private static final double WEIGHT_MEAN = -2 * Math.sqrt(2);
     /** How far all weights together may be from it. */
-    private static final double COMMON_DEVIATION = 1.5;
+    private static final double COMMON_DEVIATION = 2;
     /** How far they may be from each other. */
     private static final double WEIGHT_DEVIATION = 0.75;
 
