@@ -14,6 +14,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -66,13 +68,13 @@ final class LogLimit {
 
     private final Map<Path, Kept> watched = new ConcurrentHashMap<>();
     private final Map<Path, Cut> cuts = new HashMap<>();
-    private volatile boolean ended;
+    private final CountDownLatch ended = new CountDownLatch(1);
     private boolean running;
 
     /** From now on these files are kept short, until they are released. */
     synchronized void watch(List<Path> files, Kept kept) {
         files.forEach(file -> watched.put(file, kept));
-        if (!running && !ended) {
+        if (!running && ended.getCount() > 0) {
             running = true;
             Thread.ofVirtual().name("log-limit").start(this::loop);
         }
@@ -85,7 +87,7 @@ final class LogLimit {
     }
 
     void end() {
-        ended = true;
+        ended.countDown();
     }
 
     /** How many times a file was cut. */
@@ -96,8 +98,7 @@ final class LogLimit {
 
     private void loop() {
         try {
-            while (!ended) {
-                Thread.sleep(INTERVAL);
+            while (!ended.await(INTERVAL.toMillis(), TimeUnit.MILLISECONDS)) {
                 watched.keySet().forEach(this::shorten);
             }
         } catch (InterruptedException e) {

@@ -6,7 +6,8 @@ import concertina.api.wmla.WmlaApi;
 import concertina.api.wmla.WmlaOptions;
 import concertina.identity.Accounts;
 import concertina.identity.PasswordHashing;
-import concertina.trials.BuiltInSamplers;
+import concertina.trials.AllSamplers;
+import concertina.trials.PluginHost;
 import concertina.trials.Searcher;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -89,14 +90,17 @@ public final class TestServer implements AutoCloseable {
                 folder.resolve("results"),
                 folder.resolve("shared"),
                 List.of(folder.resolve("shared")));
+        MemoryPlugins plugins = new MemoryPlugins();
+        PluginHost.Starter hosts = plugin -> new EchoHost();
         searcher = new Searcher(
-                new MemorySearchJournal(), jobs, files, new BuiltInSamplers(), InstantSource.system(), 1000);
+                new MemorySearchJournal(), jobs, files, new AllSamplers(plugins, hosts), InstantSource.system(), 1000);
         api = HttpApi.start(
                 options,
                 authentication,
                 metrics,
                 List.of(
-                        new WmlaApi(wmla, authentication, uploads, jobs, files, searcher, new Random(1)),
+                        new WmlaApi(
+                                wmla, authentication, uploads, jobs, files, searcher, plugins, hosts, new Random(1)),
                         new AgentsApi(agents, jobs, files, uploads, Duration.ofSeconds(2)),
                         new PlatformApi("0.1.0", authentication, uploads, jobs, files, searcher, accounts, metrics)));
     }

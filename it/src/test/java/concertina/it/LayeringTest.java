@@ -70,7 +70,7 @@ class LayeringTest {
                     "it implements what its users own and is asked by nobody by name"),
             new Arrow(
                     "artifacts",
-                    Set.of("model", "train"),
+                    Set.of("model", "train", "trials"),
                     "it implements what its users own; it moves files and knows no HTTP, SQL or plan"),
             new Arrow(
                     "api",

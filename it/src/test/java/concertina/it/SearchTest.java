@@ -251,4 +251,56 @@ class SearchTest {
         assertThat(client.exec(jobs(task).getFirst()).get("elastic").asBoolean())
                 .isTrue();
     }
+
+    /** Counts up from what it was; writes down what it is told. */
+    private static final String PLUGIN = """
+            import os
+            from plugins.core.logger import logger
+            from plugins.core.base_plugin_opt import BasePluginOptimizer
+            class PluginOptimizer(BasePluginOptimizer):
+                def __init__(self, name, hyper_parameters, **kwargs):
+                    super().__init__(name, hyper_parameters, **kwargs)
+                    self.made = int(kwargs["first"])
+                    self.told = []
+                def search(self, number_samples, last_exp_results):
+                    self.told += [result["id"] for result in last_exp_results or []]
+                    logger.info("told %s", self.told)
+                    points = [{"rate": round(0.001 * (self.made + i), 6)} for i in range(number_samples)]
+                    self.made += number_samples
+                    return points if self.made <= 7 else []
+                def get_state(self):
+                    return {"made": self.made, "told": self.told}
+                def set_state(self, state):
+                    self.made, self.told = state["made"], state["told"]
+            """;
+
+    @Test
+    void aPluginGoesOnFromItsStateInANewServer() throws IOException {
+        byte[] archive =
+                Archives.gzippedTar(Map.of("optimizer.py", PLUGIN.getBytes(java.nio.charset.StandardCharsets.UTF_8)));
+        HttpResponse<String> installed = client.upload(
+                SEARCHES + "/algorithm/install",
+                Upload.field("data", "{'name': 'counting', 'logLevel': 'INFO'}"),
+                Upload.file("counting.tar", archive));
+        assertThat(installed.statusCode()).as(installed.body()).isEqualTo(200);
+        create(
+                "counted",
+                "PyTorch",
+                "'algorithm': 'counting', 'algoParams': [{'name': 'first', 'value': '1'}]",
+                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]",
+                SCRIPT);
+        Waiting.until("two trials to run", LIMIT, SearchTest::runs, runs -> runs.size() == 2, platform::logs);
+
+        platform.killServer();
+        open();
+        platform.startServer();
+
+        JsonNode task = awaitEnd("counted");
+        assertThat(task.get("state").asString()).as(task.toString()).isEqualTo("FINISHED");
+        List<Double> rates = new ArrayList<>();
+        task.get("experiments").forEach(each -> rates.add(each.get("metricVal").asDouble()));
+        assertThat(rates).containsExactly(0.001, 0.002, 0.003, 0.004, 0.005, 0.006);
+        assertThat(client.send("DELETE", SEARCHES + "/algorithm/counting").statusCode())
+                .isEqualTo(204);
+    }
 }

@@ -10,6 +10,7 @@ import concertina.api.wmla.WmlaApi;
 import concertina.api.wmla.WmlaOptions;
 import concertina.artifacts.ArchiveLimits;
 import concertina.artifacts.FolderJobFiles;
+import concertina.artifacts.FolderPlugins;
 import concertina.identity.Accounts;
 import concertina.identity.AgentToken;
 import concertina.identity.LocalIdentity;
@@ -23,7 +24,9 @@ import concertina.store.SqliteDatabase;
 import concertina.train.JobFiles;
 import concertina.train.TrainOptions;
 import concertina.train.Trainer;
-import concertina.trials.BuiltInSamplers;
+import concertina.trials.AllSamplers;
+import concertina.trials.PluginHost;
+import concertina.trials.Plugins;
 import concertina.trials.Searcher;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -56,6 +59,11 @@ final class Server implements AutoCloseable {
     private static final Duration LONGEST_POLL = Duration.ofSeconds(20);
     private static final Duration TICK = Duration.ofSeconds(1);
     private static final Duration EXECUTOR_PATIENCE = Duration.ofSeconds(5);
+    private static final String PLUGINS = "tools/tune/plugins";
+
+    /** How long a plug-in may take for one answer, its start included. */
+    private static final Duration LONGEST_THOUGHT = Duration.ofMinutes(2);
+
     private static final int ACTIVE_SEARCHES_PER_USER = 100;
     private static final String FIRST_PASSWORD = "CONCERTINA_ADMINISTRATOR_PASSWORD";
 
@@ -136,8 +144,16 @@ final class Server implements AutoCloseable {
         opened.push(() -> stop(ticking));
         ticking.scheduleWithFixedDelay(() -> tick(trainer), 0, TICK.toMillis(), TimeUnit.MILLISECONDS);
 
+        Plugins plugins =
+                new FolderPlugins(folder.shared(configuration).resolve(PLUGINS), limits(configuration), clock);
+        PluginHost.Starter hosts = new PluginProcesses(Home.path(), Home::python, LONGEST_THOUGHT, System.getenv());
         Searcher searcher = new Searcher(
-                database.searchJournal(), trainer, files, new BuiltInSamplers(), clock, ACTIVE_SEARCHES_PER_USER);
+                database.searchJournal(),
+                trainer,
+                files,
+                new AllSamplers(plugins, hosts),
+                clock,
+                ACTIVE_SEARCHES_PER_USER);
         opened.push(searcher);
 
         PrometheusMeterRegistry metrics = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
@@ -159,6 +175,8 @@ final class Server implements AutoCloseable {
                                         trainer,
                                         files,
                                         searcher,
+                                        plugins,
+                                        hosts,
                                         new SecureRandom()),
                                 new PlatformApi(
                                         VERSION,

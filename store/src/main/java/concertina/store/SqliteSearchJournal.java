@@ -11,7 +11,10 @@ import concertina.wire.Json;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import org.jdbi.v3.core.Handle;
 import org.jdbi.v3.core.statement.PreparedBatch;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.ObjectReader;
@@ -36,25 +39,38 @@ final class SqliteSearchJournal implements SearchJournal {
         if (entries.isEmpty()) {
             return;
         }
-        List<String> events = entries.stream()
-                .map(entry -> writer.writeValueAsString(entry.event()))
-                .toList();
-        database.write(handle -> {
-            try (PreparedBatch batch =
-                    handle.prepareBatch("insert into search_event (search, at, event) values (?, ?, ?)")) {
-                for (int i = 0; i < entries.size(); i++) {
-                    Entry entry = entries.get(i);
-                    batch.add(entry.search(), entry.at().toString(), events.get(i));
-                }
-                return batch.execute().length;
+        Map<Boolean, List<Entry>> kinds = entries.stream()
+                .collect(Collectors.partitioningBy(entry -> entry.event() instanceof SearchEvent.SamplerSaved));
+        database.write(handle -> insert(
+                        handle,
+                        "insert into search_event (search, at, event) values (?, ?, ?)",
+                        kinds.getOrDefault(false, List.of()))
+                + insert(
+                        handle,
+                        "insert into sampler_state (search, at, event) values (?, ?, ?)"
+                                + " on conflict (search) do update set at = excluded.at, event = excluded.event",
+                        kinds.getOrDefault(true, List.of())));
+    }
+
+    private int insert(Handle handle, String statement, List<Entry> entries) {
+        if (entries.isEmpty()) {
+            return 0;
+        }
+        try (PreparedBatch batch = handle.prepareBatch(statement)) {
+            for (Entry entry : entries) {
+                batch.add(entry.search(), entry.at().toString(), writer.writeValueAsString(entry.event()));
             }
-        });
+            return batch.execute().length;
+        }
     }
 
     @Override
     public void replay(Consumer<Entry> reader) {
         database.read(handle -> {
-            handle.createQuery("select entry, search, at, event from search_event order by entry")
+            handle.createQuery("""
+                            select entry, search, at, event, 0 as saved from search_event
+                            union all select 0, search, at, event, 1 from sampler_state
+                            order by saved, entry""")
                     .map((row, context) -> entry(
                             row.getLong("entry"), row.getString("search"), row.getString("at"), row.getString("event")))
                     .forEach(reader);
@@ -64,7 +80,8 @@ final class SqliteSearchJournal implements SearchJournal {
 
     @Override
     public void forget(String search) {
-        database.write(handle -> handle.execute("delete from search_event where search = ?", search));
+        database.write(handle -> handle.execute("delete from search_event where search = ?", search)
+                + handle.execute("delete from sampler_state where search = ?", search));
     }
 
     private Entry entry(long number, String search, String at, String event) {

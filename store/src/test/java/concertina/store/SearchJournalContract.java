@@ -100,7 +100,8 @@ public abstract class SearchJournalContract {
                 new SearchEvent.Closing(true, false, "time was over"),
                 new SearchEvent.Stopped(ADA),
                 new SearchEvent.Restarted(ADA),
-                new SearchEvent.Ended(false, "all were tried"));
+                new SearchEvent.Ended(false, "all were tried"),
+                new SearchEvent.SamplerSaved("what the algorithm saved"));
     }
 
     private static List<SearchJournal.Entry> all(SearchJournal journal) {
@@ -121,6 +122,19 @@ public abstract class SearchJournalContract {
         searchJournal().append(entries.subList(3, entries.size()));
 
         assertThat(all(searchJournalReopened())).isEqualTo(entries);
+    }
+
+    @Test
+    void ofWhatAnAlgorithmSavedTheLastIsKept() {
+        SearchJournal.Entry stopped = new SearchJournal.Entry("s", NOON, new SearchEvent.Stopped(ADA));
+        SearchJournal.Entry last = new SearchJournal.Entry("s", NOON, new SearchEvent.SamplerSaved("later"));
+        searchJournal()
+                .append(List.of(new SearchJournal.Entry("s", NOON, new SearchEvent.SamplerSaved("earlier")), stopped));
+        searchJournal().append(List.of(last));
+        assertThat(all(searchJournalReopened())).containsExactly(stopped, last);
+
+        searchJournal().forget("s");
+        assertThat(all(searchJournalReopened())).isEmpty();
     }
 
     @Test

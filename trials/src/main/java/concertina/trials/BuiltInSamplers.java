@@ -18,6 +18,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** The algorithms that need no plug-in, under the names and with the parameters that clients know. Stateless. */
 public final class BuiltInSamplers implements Samplers {
@@ -86,7 +87,7 @@ public final class BuiltInSamplers implements Samplers {
     }
 
     @Override
-    public Sampler create(SearchSpec spec) {
+    public Sampler create(SearchSpec spec, @Nullable String saved) {
         Algorithm algorithm = Algorithm.labelled(spec.algorithm())
                 .orElseThrow(() -> ConcertinaException.invalid("algoDef.algorithm", spec.algorithm(), accepted()));
         AlgorithmSettings settings = new AlgorithmSettings(spec);

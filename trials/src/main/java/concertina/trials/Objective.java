@@ -11,4 +11,9 @@ public record Objective(String metric, boolean maximize) {
     public double loss(MetricSummary summary) {
         return maximize ? -summary.max() : summary.min();
     }
+
+    /** The metric whose loss this is. */
+    public double metric(double loss) {
+        return maximize ? -loss : loss;
+    }
 }

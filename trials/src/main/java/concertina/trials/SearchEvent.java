@@ -33,6 +33,12 @@ public sealed interface SearchEvent {
             String reason)
             implements SearchEvent {}
 
+    /**
+     * What the algorithm needs to go on after the trial just asked for, where telling it of all trials is not enough. Only the last one
+     * counts, and only that is kept.
+     */
+    record SamplerSaved(String state) implements SearchEvent {}
+
     /** A trial that was under way when the search was stopped runs again; under the same id if its job can go on. */
     record TrialRetried(long number, JobId job) implements SearchEvent {}
 

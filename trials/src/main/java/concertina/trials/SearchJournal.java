@@ -9,7 +9,7 @@ public interface SearchJournal {
     /** Stores all entries in one transaction. */
     void append(List<Entry> entries);
 
-    /** Hands over every stored entry, oldest first. */
+    /** Hands over every stored entry, oldest first; of {@link SearchEvent.SamplerSaved} only each search's last, and those in the end. */
     void replay(Consumer<Entry> reader);
 
     /** Removes all entries of a search; no effect when there are none. */

@@ -71,14 +71,22 @@ final class SearchLedger {
 
     /** The same if the state still satisfies a condition. */
     boolean recordIf(SearchEvent event, Function<SearchLife, Boolean> condition) {
+        return recordIf(List.of(event), condition);
+    }
+
+    /** The same for several events that belong together. */
+    boolean recordIf(List<SearchEvent> events, Function<SearchLife, Boolean> condition) {
         lock.lock();
         try {
             if (forgottenBy != null || !condition.apply(life)) {
                 return false;
             }
             Instant now = parts.clock().instant();
-            parts.journal().append(List.of(new SearchJournal.Entry(life.name, now, event)));
-            life.apply(event, now);
+            parts.journal()
+                    .append(events.stream()
+                            .map(event -> new SearchJournal.Entry(life.name, now, event))
+                            .toList());
+            events.forEach(event -> life.apply(event, now));
             return true;
         } finally {
             lock.unlock();

@@ -44,6 +44,10 @@ final class SearchLife {
     @Nullable
     TrialLife best;
 
+    /** What the algorithm saved last. */
+    @Nullable
+    String saved;
+
     int failed;
 
     /** When it began or was last restarted. */
@@ -74,6 +78,7 @@ final class SearchLife {
                     line.poll();
                 }
             }
+            case SearchEvent.SamplerSaved last -> saved = last.state();
             case SearchEvent.TrialRetried retried -> {
                 TrialLife trial = trial(retried.number());
                 jobs.remove(trial.job);

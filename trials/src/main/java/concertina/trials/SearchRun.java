@@ -151,7 +151,7 @@ final class SearchRun {
             working = ledger.active() || jobs.anyRunning() || !ended.isEmpty();
             if (!working) {
                 proceed();
-                sampler = null;
+                dismissSampler();
             }
             return !working;
         } finally {
@@ -211,7 +211,7 @@ final class SearchRun {
             return;
         }
         try {
-            Sampler created = parts.samplers().create(ledger.spec());
+            Sampler created = parts.samplers().create(ledger.spec(), ledger.<@Nullable String>look(life -> life.saved));
             for (Trial told : ledger.look(SearchLife::told)) {
                 created.tell(told);
             }
@@ -222,9 +222,16 @@ final class SearchRun {
         }
     }
 
+    private void dismissSampler() {
+        if (sampler instanceof SavingSampler saving) {
+            saving.close();
+        }
+        sampler = null;
+    }
+
     private void algorithmFailed(RuntimeException failure) {
         LOG.warn("search {}: algorithm {} failed", ledger.name(), ledger.spec().algorithm(), failure);
-        sampler = null;
+        dismissSampler();
         ledger.record(new SearchEvent.Closing(
                 false, true, "algorithm " + ledger.spec().algorithm() + " failed: " + oneLine(failure.getMessage())));
     }
@@ -320,7 +327,10 @@ final class SearchRun {
                 parts.jobs().nextId(),
                 enqueued,
                 suggestion.reason());
-        if (!ledger.recordIf(asked, SearchRun::room)) {
+        List<SearchEvent> events = !enqueued && sampler instanceof SavingSampler saving
+                ? List.of(asked, new SearchEvent.SamplerSaved(saving.saved()))
+                : List.of(asked);
+        if (!ledger.recordIf(events, SearchRun::room)) {
             return false;
         }
         TrialLife trial = ledger.look(life -> life.trial(number));

@@ -143,7 +143,7 @@ public final class Searcher implements Searches, AutoCloseable {
     @Override
     public SearchView create(String name, UserName creator, SearchSpec spec) {
         // Tells at once what the search's own thread would find out later.
-        parts.samplers().create(spec);
+        parts.samplers().create(spec, null);
         SearchRun run;
         lock.lock();
         try {

@@ -61,7 +61,7 @@ class BuiltInSamplersTest {
     @MethodSource("concertina.trials.BuiltInSamplers#names")
     void everyListedAlgorithmProposesAndIsTheSameWhenBuiltAnew(String name) {
         SearchSpec spec = spec(name.toUpperCase(Locale.ROOT), needed(name));
-        Sampler first = samplers.create(spec);
+        Sampler first = samplers.create(spec, null);
         Suggestion suggestion = first.ask(0).orElseThrow();
         assertThat(suggestion.resource().isPresent()).isEqualTo(!spec.resource().isEmpty());
         assertThat(spec.resource()).isEqualTo(suggestion.resource().isPresent() ? "epochs" : "");
@@ -74,7 +74,7 @@ class BuiltInSamplersTest {
                 suggestion.resource(),
                 suggestion.parent(),
                 new Trial.State.Complete(new double[] {0.5}, new double[0]));
-        Sampler second = samplers.create(spec);
+        Sampler second = samplers.create(spec, null);
         for (Trial told : List.of(running, complete)) {
             first.tell(told);
             second.tell(told);
@@ -104,13 +104,13 @@ class BuiltInSamplersTest {
         Map<String, String> settings = needed(algorithm);
         settings.keySet().removeIf(setting::equalsIgnoreCase);
         settings.put(setting, value);
-        assertThatThrownBy(() -> samplers.create(spec(algorithm, settings)))
+        assertThatThrownBy(() -> samplers.create(spec(algorithm, settings), null))
                 .isInstanceOf(ConcertinaException.class)
                 .hasMessageContaining(message);
     }
 
     @Test
     void aGridNeedsStepsOrAResolution() {
-        assertThatThrownBy(() -> samplers.create(spec("grid", Map.of()))).hasMessageContaining("step of x is ''");
+        assertThatThrownBy(() -> samplers.create(spec("grid", Map.of()), null)).hasMessageContaining("step of x is ''");
     }
 }

@@ -37,7 +37,7 @@ final class SearchScene implements AutoCloseable {
     }
 
     private void start() {
-        searcher = new Searcher(journal, jobs, files, this::sampler, clock, 3);
+        searcher = new Searcher(journal, jobs, files, (spec, saved) -> sampler(spec), clock, 3);
     }
 
     private synchronized TestingSampler sampler(SearchSpec spec) {

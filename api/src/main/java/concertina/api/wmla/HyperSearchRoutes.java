@@ -3,7 +3,6 @@ package concertina.api.wmla;
 import concertina.api.Answers;
 import concertina.api.OwnedJobs;
 import concertina.api.OwnedSearches;
-import concertina.api.Parameters;
 import concertina.api.Routes;
 import concertina.api.Uploads;
 import concertina.api.Uploads.FilePart;
@@ -13,7 +12,6 @@ import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.JobId;
 import concertina.model.JobSpec;
-import concertina.trials.BuiltInSamplers;
 import concertina.trials.SearchView;
 import io.javalin.http.Context;
 import java.io.IOException;
@@ -22,7 +20,6 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -33,7 +30,6 @@ import org.jspecify.annotations.Nullable;
 final class HyperSearchRoutes {
     private static final String SEARCHES = WmlaApi.BASE + "/hypersearch";
     private static final String SEARCH = SEARCHES + "/{name}";
-    private static final String ALGORITHMS = SEARCHES + "/algorithm";
     private static final String DATA = "data";
     private static final int BODY_LIMIT_BYTES = 1 << 20;
 
@@ -53,11 +49,6 @@ final class HyperSearchRoutes {
     }
 
     void register(Routes routes) {
-        routes.user("GET", ALGORITHMS, (context, caller) -> algorithms(context));
-        routes.user("POST", ALGORITHMS + "/install", (context, caller) -> noPlugIns());
-        routes.user("POST", ALGORITHMS + "/debug", (context, caller) -> noPlugIns());
-        routes.user("GET", ALGORITHMS + "/{algorithm}", (context, caller) -> algorithm(context));
-        routes.user("DELETE", ALGORITHMS + "/{algorithm}", (context, caller) -> deleteAlgorithm(context));
         routes.user(
                 "GET",
                 SEARCHES,
@@ -233,52 +224,5 @@ final class HyperSearchRoutes {
             throw refused;
         }
         context.status(204);
-    }
-
-    // --- Algorithms
-    // -----------------------------------------------------------------------------------------------------
-
-    private static void algorithms(Context context) {
-        boolean plugInsOnly = Parameters.oneOf(context, "type", "BUILD_IN", "USER_PLUGIN")
-                .filter("USER_PLUGIN"::equals)
-                .isPresent();
-        Answers.json(
-                context,
-                plugInsOnly
-                        ? List.of()
-                        : BuiltInSamplers.names().stream()
-                                .map(HyperSearchRoutes::builtIn)
-                                .toList());
-    }
-
-    private static void algorithm(Context context) {
-        Answers.json(
-                context,
-                BuiltInSamplers.named(context.pathParam("algorithm"))
-                        .map(HyperSearchRoutes::builtIn)
-                        .orElse(Map.of()));
-    }
-
-    private static Map<String, Object> builtIn(String name) {
-        Map<String, Object> entry = new LinkedHashMap<>();
-        entry.put("name", name);
-        entry.put("type", "BUILD_IN");
-        entry.put("remoteExec", false);
-        return entry;
-    }
-
-    private static void deleteAlgorithm(Context context) {
-        String name = context.pathParam("algorithm");
-        if (BuiltInSamplers.named(name).isPresent()) {
-            throw ConcertinaException.invalid("algorithm", name, "a plug-in; built-in algorithms stay");
-        }
-        throw new ConcertinaException(ErrorCode.NOT_FOUND, "cannot find algorithm " + name);
-    }
-
-    private static void noPlugIns() {
-        throw new ConcertinaException(
-                ErrorCode.INVALID_ARGUMENT,
-                "plug-in algorithms are not available, accepted: a search with algorithm "
-                        + BuiltInSamplers.accepted());
     }
 }

@@ -9,6 +9,8 @@ import concertina.api.Uploads;
 import concertina.model.ErrorCode;
 import concertina.train.JobFiles;
 import concertina.train.Jobs;
+import concertina.trials.PluginHost;
+import concertina.trials.Plugins;
 import concertina.trials.Searches;
 import java.util.random.RandomGenerator;
 
@@ -19,6 +21,7 @@ public final class WmlaApi implements Contract {
     private final ConsoleRoutes console;
     private final ExecRoutes execs;
     private final SchedulerRoutes scheduler;
+    private final AlgorithmRoutes algorithms;
     private final HyperSearchRoutes searches;
 
     /** @param seeds where searches that name no seed get theirs from */
@@ -29,11 +32,15 @@ public final class WmlaApi implements Contract {
             Jobs jobs,
             JobFiles files,
             Searches searches,
+            Plugins plugins,
+            PluginHost.Starter hosts,
             RandomGenerator seeds) {
         OwnedJobs owned = new OwnedJobs(jobs, files, ErrorCode.UNKNOWN_TASK);
         this.console = new ConsoleRoutes(options, authentication, owned);
         this.execs = new ExecRoutes(options, uploads, owned);
         this.scheduler = new SchedulerRoutes(options, owned);
+        this.algorithms =
+                new AlgorithmRoutes(uploads, new AlgorithmRoutes.Parts(plugins, hosts), options.scriptFolders());
         this.searches = new HyperSearchRoutes(options, uploads, owned, new OwnedSearches(searches), seeds);
     }
 
@@ -42,6 +49,7 @@ public final class WmlaApi implements Contract {
         console.register(routes);
         execs.register(routes);
         scheduler.register(routes);
+        algorithms.register(routes);
         searches.register(routes);
     }
 }

@@ -1,0 +1,21 @@
+package concertina.api;
+
+import concertina.trials.PluginHost;
+
+/** Stands for the process of a plug-in that always proposes the same rate. */
+final class EchoHost implements PluginHost {
+    @Override
+    public String call(String request) {
+        return request.contains("\"start\"")
+                ? "{}"
+                : "{\"points\": [{\"rate\": 0.25}], \"more\": true, \"state\": \"c2F2ZWQ=\"}";
+    }
+
+    @Override
+    public String log() {
+        return "thinking";
+    }
+
+    @Override
+    public void close() {}
+}

@@ -1,0 +1,90 @@
+package concertina.server;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import concertina.model.UserName;
+import concertina.trials.Plugin;
+import concertina.trials.PluginHost;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Map;
+import java.util.Objects;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** With real Python processes, which need nothing but the standard library. */
+class PluginProcessesTest {
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
+
+    @TempDir
+    private Path folder;
+
+    private Path home = Path.of("");
+    private Path python = Path.of("");
+
+    @BeforeEach
+    void find() {
+        home = Path.of("").toAbsolutePath().getParent();
+        python = Path.of(Objects.requireNonNullElse(System.getenv("CONCERTINA_PYTHON"), "/usr/bin/python3"));
+    }
+
+    private Plugin plugin(String body) throws IOException {
+        Files.writeString(folder.resolve("optimizer.py"), """
+                import os, time
+                from plugins.core.base_plugin_opt import BasePluginOptimizer
+                class PluginOptimizer(BasePluginOptimizer):
+                    def search(self, number_samples, last_exp_results):
+                """ + body.indent(8));
+        return new Plugin("mine", folder, "", "", "INFO", new UserName("ann"), Instant.EPOCH);
+    }
+
+    private PluginHost start(Plugin plugin, Duration limit) throws IOException {
+        PluginHost host = new PluginProcesses(
+                        home, () -> python, limit, Map.of("PATH", "/usr/bin:/bin", "CONCERTINA_SECRET", "hush"))
+                .start(plugin);
+        host.call("{\"call\": \"start\", \"name\": \"mine\", \"folder\": \"" + folder
+                + "\", \"hyperParameters\": [], \"arguments\": {}, \"logLevel\": \"INFO\", \"state\": null}");
+        return host;
+    }
+
+    private static final String SEARCH = "{\"call\": \"search\", \"count\": 1, \"results\": null}";
+
+    @Test
+    void aPluginAnswersAndKnowsNothingOfTheServer() throws IOException {
+        try (PluginHost host = start(plugin("return [{'x': ' '.join(sorted(os.environ))}]"), PATIENCE)) {
+            assertThat(host.call(SEARCH)).contains("PATH").doesNotContain("SECRET");
+        }
+    }
+
+    @Test
+    void whoDoesNotAnswerIsEnded() throws IOException {
+        // A process needs longer to start than this.
+        PluginHost host = new PluginProcesses(home, () -> python, Duration.ofMillis(1), Map.of())
+                .start(plugin("time.sleep(1000)"));
+        assertThatThrownBy(() -> host.call(SEARCH)).hasMessage("it did not answer within 0 s");
+        assertThatThrownBy(() -> host.call(SEARCH)).isInstanceOf(IOException.class);
+    }
+
+    @Test
+    void aProcessThatEndsSaysSo() throws IOException {
+        try (PluginHost host = start(plugin("print('last words', flush=True)\nos._exit(3)"), PATIENCE)) {
+            assertThatThrownBy(() -> host.call(SEARCH))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContaining("its process ended");
+            assertThat(host.log()).contains("last words");
+        }
+    }
+
+    @Test
+    void anEnvironmentThatIsNotThereIsNamed() {
+        assertThatThrownBy(() -> new PluginProcesses(home, () -> python, PATIENCE, Map.of())
+                        .start(new Plugin(
+                                "mine", folder, "/nowhere", "deep", "INFO", new UserName("ann"), Instant.EPOCH)))
+                .hasMessage("there is no Python at /nowhere/envs/deep/bin/python");
+    }
+}
