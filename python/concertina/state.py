@@ -78,28 +78,49 @@ def decode(value: Any, tensors: list[torch.Tensor]) -> Any:
 def pack(value: Any, copy: bool, room: Sequence[torch.Tensor] = ()) -> tuple[bytes, list[torch.Tensor]]:
     """Header bytes and the tensors that follow it, in main memory and contiguous; `copy` makes them independent of training.
 
+    A tensor whose dimensions lie in another order in memory, as with channels_last, has that order afterwards too: optimizers compute
+    with other kernels, or more slowly, where their state does not lie as the weights do.
+
     `room`: tensors of an earlier copy that nobody reads any more; those of the same type and shape are filled again.
     """
     tensors: list[torch.Tensor] = []
     encoded = encode(value, tensors)
-    kept = []
-    for position, tensor in enumerate(tensors):
+    kept: list[torch.Tensor] = []
+    layout: list[list[Any]] = []
+    for position, given in enumerate(tensors):
+        tensor, strides = _in_memory_order(given)
+        layout.append([str(given.dtype), list(given.shape), *strides])
         free = room[position] if copy and position < len(room) else None
         if free is not None and free.dtype == tensor.dtype and free.shape == tensor.shape:
             kept.append(free.copy_(tensor))
             continue
         there = tensor.to("cpu").contiguous()
         kept.append(there.clone() if copy and there.data_ptr() == tensor.data_ptr() else there)
-    layout = [[str(tensor.dtype), list(tensor.shape)] for tensor in kept]
     return json.dumps({"value": encoded, "tensors": layout}).encode(), kept
 
 
-def unpack_layout(header: bytes) -> tuple[Any, list[torch.Tensor]]:
-    """The header's value, still encoded, and empty tensors to be filled with the bytes that follow."""
+def _in_memory_order(tensor: torch.Tensor) -> tuple[torch.Tensor, list[list[int]]]:
+    """The tensor with its dimensions as they lie in memory, and its strides in a list unless they are those of a new tensor."""
+    usual, step = [], 1
+    for size in reversed(tensor.shape):
+        usual.append(step)
+        step *= max(1, size)
+    if list(tensor.stride()) == usual[::-1]:
+        return tensor, []
+    ordered = tensor.permute(sorted(range(tensor.dim()), key=tensor.stride, reverse=True))
+    return (ordered, [list(tensor.stride())]) if ordered.is_contiguous() else (tensor, [])
+
+
+def unpack_layout(header: bytes) -> tuple[Any, list[torch.Tensor], list[torch.Tensor]]:
+    """The header's value, still encoded, empty tensors to be filled with the bytes that follow, and the tensors that these make."""
     try:
         content = json.loads(header)
-        tensors = [torch.empty(shape, dtype=_DTYPES[dtype]) for dtype, shape in content["tensors"]]
-        return content["value"], tensors
+        rooms = [torch.empty(shape, dtype=_DTYPES[dtype]) for dtype, shape, *_ in content["tensors"]]
+        tensors = [
+            room.as_strided(room.shape, strides[0]) if strides else room
+            for room, (_, _, *strides) in zip(rooms, content["tensors"])
+        ]
+        return content["value"], rooms, tensors
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise DamagedState(f"unreadable header: {error}") from error
 
@@ -124,8 +145,8 @@ def receive(group: Group, source: int) -> Any:
         raise DamagedState(f"header of {length} bytes")
     header = bytearray(length)
     group.exchange({}, {source: [memoryview(header)]})
-    encoded, tensors = unpack_layout(bytes(header))
-    views = [view(tensor) for tensor in tensors]
+    encoded, rooms, tensors = unpack_layout(bytes(header))
+    views = [view(room) for room in rooms]
     group.exchange({}, {source: views})
     checksum = zlib.crc32(header)
     for each in views:
@@ -187,9 +208,9 @@ def read_file(path: Path) -> Any:
         (length,) = struct.unpack("!Q", take(8))
         if length > LONGEST_HEADER_BYTES:
             raise DamagedState(f"header of {length} bytes")
-        encoded, tensors = unpack_layout(take(length))
-        for tensor in tensors:
-            target = view(tensor)
+        encoded, rooms, tensors = unpack_layout(take(length))
+        for room in rooms:
+            target = view(room)
             if file.readinto(target) != len(target):
                 raise DamagedState("file is shorter than its header says")
             digest.update(target)

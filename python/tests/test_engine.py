@@ -7,8 +7,10 @@ import torch
 from test_mesh import meshes, together
 from torch.utils.data import TensorDataset
 
-from concertina import elastic, process, sums
+from concertina import elastic, process, state, sums
+from concertina.engine import Trainee
 from concertina.mesh import GroupBroken
+from concertina.optimizing import Clipping, Optimizers
 from concertina.reduction import Reduction
 from concertina.state import DamagedState
 
@@ -56,6 +58,21 @@ def test_a_state_that_is_not_taken_leaves_the_weights_alone():
         assert job._trainee.weights_digest() == before
     finally:
         job._let_go()
+
+
+def test_an_optimizers_state_lies_in_memory_as_where_it_came_from(tmp_path):
+    def trainee():
+        model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return Trainee(model, Optimizers(torch.optim.Adam(model.parameters())), torch.device("cpu"), Clipping(None, None), None)
+
+    former, newcomer = trainee(), trainee()
+    former.mean.fill_(1.0)
+    former.descend([1.0, 1.0])
+    state.write_file(tmp_path / "state", *state.pack([former.tensors(), former.optimizer_state()], copy=True))
+    newcomer.load(*state.read_file(tmp_path / "state"))
+    kept, given = (each.optimizer_state()["optimizers"][0]["state"][0]["exp_avg"] for each in (newcomer, former))
+    assert kept.stride() == given.stride() == former.parameters[0].stride() != torch.empty(4, 3, 3, 3).stride()
+    assert newcomer.weights_digest() == former.weights_digest()
 
 
 @pytest.mark.parametrize("character", ["x", "ß", "𝄞"])

@@ -1,5 +1,6 @@
 """State as bytes: what goes in comes out, and nothing else than plain data can come out."""
 
+import json
 import math
 import threading
 
@@ -21,6 +22,8 @@ def example():
             "half": torch.ones(3, dtype=torch.bfloat16),
             "flags": torch.tensor([True, False]),
             "slanted": torch.arange(12.0).reshape(3, 4).t(),
+            "image": torch.arange(120.0).reshape(2, 3, 4, 5).to(memory_format=torch.channels_last),
+            "pixel": torch.arange(6.0).reshape(2, 3, 1, 1).to(memory_format=torch.channels_last),
         },
         "optimizer": {"state": {0: {"step": torch.tensor(4.0)}}, "param_groups": [{"betas": (0.9, 0.999), "lr": 0.1, "x": None}]},
     }
@@ -28,7 +31,8 @@ def example():
 
 def same(one, other):
     if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and one.shape == other.shape and torch.equal(one, other)
+        alike = one.dtype == other.dtype and one.shape == other.shape and one.stride() == other.stride()
+        return alike and torch.equal(one, other)
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, (list, tuple)):
@@ -94,6 +98,19 @@ def test_a_stream_with_a_wrong_checksum_is_refused():
 def test_what_is_not_plain_data_cannot_be_packed(value):
     with pytest.raises(ValueError, match="accepted are numbers"):
         state.pack(value, copy=False)
+
+
+def test_tensors_with_gaps_in_memory_arrive_without(tmp_path):
+    value = {"every second": torch.arange(10.0)[::2], "column": torch.arange(12.0).reshape(3, 4)[:, 1], "one": torch.ones(1).expand(4)}
+    state.write_file(tmp_path / "state", *state.pack(value, copy=True))
+    assert same(state.read_file(tmp_path / "state"), {name: each.clone() for name, each in value.items()})
+
+
+@pytest.mark.parametrize("strides", [[1000, 1], [-1, 1], ["a", 1], [1], 7])
+def test_a_header_whose_strides_lead_out_of_the_tensor_is_refused(strides):
+    header = json.dumps({"value": {"tensor": 0}, "tensors": [["torch.float32", [3, 4], strides]]}).encode()
+    with pytest.raises(state.DamagedState, match="unreadable header"):
+        state.unpack_layout(header)
 
 
 def test_a_snapshot_does_not_change_with_the_model():
