@@ -9,7 +9,8 @@ import java.util.function.ToDoubleFunction;
 
 /**
  * What the results of a search say about its parameters. Built from the trials once, then read; immutable. Looks at one objective, and
- * at trials that completed; a parameter that a trial lacks counts as in the middle of its range there.
+ * at trials that completed; a parameter that a trial lacks counts as in the middle of its range there. Importance and contour grow a
+ * forest at every call; the rest is cheap.
  */
 public final class Analysis {
     private static final int TREES = 64;
@@ -41,11 +42,9 @@ public final class Analysis {
 
     private final Space space;
     private final List<Outcome> outcomes;
-    private final Forest forest;
 
     /**
      * @param objective position of the objective to look at
-     * @throws ConcertinaException if fewer than two trials completed
      */
     public Analysis(Space space, List<Trial> trials, int objective) {
         this.space = space;
@@ -56,6 +55,10 @@ public final class Analysis {
                 .map(trial -> new Outcome(
                         trial.number(), trial.point(), loss.applyAsDouble((Trial.State.Complete) trial.state())))
                 .toList();
+    }
+
+    /** Throws INVALID_ARGUMENT if fewer than two trials completed. */
+    private Forest forest() {
         if (outcomes.size() < 2) {
             throw ConcertinaException.invalid(
                     "completed trials", Integer.toString(outcomes.size()), "2 or more for an analysis");
@@ -70,7 +73,7 @@ public final class Analysis {
                     .toArray();
             y[i] = outcome.loss();
         }
-        forest = Forest.grow(x, y, TREES, SEED);
+        return Forest.grow(x, y, TREES, SEED);
     }
 
     /** Completed trials in the order of their numbers: the lines of a drawing with parallel coordinates. */
@@ -80,7 +83,7 @@ public final class Analysis {
 
     /** The most important parameter first. */
     public List<Importance> importance() {
-        double[] shares = Importance.shares(forest, space.size());
+        double[] shares = Importance.shares(forest(), space.size());
         List<Importance> list = new ArrayList<>();
         for (int i = 0; i < shares.length; i++) {
             list.add(new Importance(space.parameters().get(i).name(), shares[i]));
@@ -115,7 +118,7 @@ public final class Analysis {
         }
         List<Value> x = values(one, grid);
         List<Value> y = values(other, grid);
-        double[][] fine = forest.marginal(one, other, grid);
+        double[][] fine = forest().marginal(one, other, grid);
         double[][] loss = new double[x.size()][y.size()];
         for (int i = 0; i < x.size(); i++) {
             for (int j = 0; j < y.size(); j++) {

@@ -108,7 +108,7 @@ class AnalysisTest {
                 .hasMessage("parameter is 'd', accepted: one of a, b, c, kind, only");
         assertThatThrownBy(() -> analysis.contour("a", "a", 10)).hasMessageContaining("another parameter");
         assertThatThrownBy(() -> analysis.contour("a", "b", 1)).hasMessageContaining("2 to 200");
-        assertThatThrownBy(() -> of(1, u -> 0)).hasMessageContaining("2 or more");
+        assertThatThrownBy(() -> of(1, u -> 0).importance()).hasMessageContaining("2 or more");
     }
 
     @Test

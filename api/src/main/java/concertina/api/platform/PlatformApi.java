@@ -39,6 +39,7 @@ public final class PlatformApi implements Contract {
     private final PrometheusMeterRegistry metrics;
     private final JobRoutes jobRoutes;
     private final SearchRoutes searchRoutes;
+    private final SearchAnalysisRoutes searchAnalysisRoutes;
     private final UserRoutes userRoutes;
     private final byte[] description;
 
@@ -55,7 +56,9 @@ public final class PlatformApi implements Contract {
         this.jobs = jobs;
         this.metrics = metrics;
         this.jobRoutes = new JobRoutes(new OwnedJobs(jobs, files, ErrorCode.NOT_FOUND));
-        this.searchRoutes = new SearchRoutes(new OwnedSearches(searches), uploads);
+        OwnedSearches owned = new OwnedSearches(searches);
+        this.searchRoutes = new SearchRoutes(owned, uploads);
+        this.searchAnalysisRoutes = new SearchAnalysisRoutes(owned);
         this.userRoutes = new UserRoutes(accounts, authentication, uploads);
         this.description = description();
         observe();
@@ -77,6 +80,7 @@ public final class PlatformApi implements Contract {
         routes.user("GET", BASE + "/cluster", this::cluster);
         jobRoutes.register(routes);
         searchRoutes.register(routes);
+        searchAnalysisRoutes.register(routes);
         userRoutes.register(routes);
     }
 

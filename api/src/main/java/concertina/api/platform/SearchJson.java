@@ -1,0 +1,122 @@
+package concertina.api.platform;
+
+import concertina.search.Parameter;
+import concertina.search.Point;
+import concertina.search.Value;
+import concertina.trials.SearchSpec;
+import concertina.trials.SearchView;
+import concertina.trials.TrialView;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/** Searches and trials as our own API shows them: numbers as numbers, what does not exist as null or left out. Pure. */
+final class SearchJson {
+    private SearchJson() {}
+
+    /** A search without its trials. */
+    static Map<String, Object> summary(SearchView search) {
+        SearchSpec spec = search.spec();
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("name", search.name());
+        json.put("creator", search.creator().value());
+        json.put("state", search.state());
+        json.put("reason", search.reason());
+        json.put("createdAt", search.createdAt());
+        json.put("seconds", search.duration().toMillis() / 1000.0);
+        json.put("algorithm", spec.algorithm());
+        json.put("objectives", spec.objectives());
+        json.put("maxTrials", spec.maxTrials());
+        json.put("parallel", spec.parallel());
+        json.put("trialCount", search.trials().size());
+        json.put("running", search.running());
+        json.put("complete", search.complete());
+        json.put("failed", search.failed());
+        TrialView best = search.best();
+        json.put("best", best == null ? null : trial(best));
+        return json;
+    }
+
+    /**
+     * A search with its space and the latest of its trials.
+     *
+     * @param latest so many trials at most
+     */
+    static Map<String, Object> whole(SearchView search, int latest) {
+        Map<String, Object> json = summary(search);
+        json.put("parameters", parameters(search.spec()));
+        List<TrialView> trials = search.trials();
+        json.put(
+                "trials",
+                trials.subList(Math.max(0, trials.size() - latest), trials.size()).stream()
+                        .map(SearchJson::trial)
+                        .toList());
+        return json;
+    }
+
+    static List<Map<String, Object>> parameters(SearchSpec spec) {
+        return spec.parameters().stream().map(SearchJson::parameter).toList();
+    }
+
+    private static Map<String, Object> parameter(Parameter parameter) {
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("name", parameter.name());
+        switch (parameter) {
+            case Parameter.Real real -> {
+                json.put("kind", "real");
+                json.put("low", real.low());
+                json.put("high", real.high());
+                json.put("scale", real.scale().name().toLowerCase(Locale.ROOT));
+                if (real.step() > 0) {
+                    json.put("step", real.step());
+                }
+            }
+            case Parameter.Whole whole -> {
+                json.put("kind", "whole");
+                json.put("low", whole.low());
+                json.put("high", whole.high());
+                json.put("scale", whole.scale().name().toLowerCase(Locale.ROOT));
+                json.put("step", whole.step());
+            }
+            case Parameter.Choice choice -> {
+                json.put("kind", "choice");
+                json.put(
+                        "values",
+                        choice.values().stream().map(SearchJson::plain).toList());
+                json.put("ordered", choice.ordered());
+            }
+        }
+        return json;
+    }
+
+    static Map<String, Object> trial(TrialView trial) {
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("trial", trial.number());
+        json.put("job", trial.job().value());
+        json.put("state", trial.state());
+        json.put("value", trial.value());
+        json.put("parameters", values(trial.point()));
+        json.put("resource", trial.resource());
+        json.put("parent", trial.parent());
+        json.put("metrics", trial.metrics());
+        json.put("startedAt", trial.startedAt());
+        json.put("endedAt", trial.endedAt());
+        json.put("reason", trial.reason());
+        return json;
+    }
+
+    static Map<String, Object> values(Point point) {
+        Map<String, Object> values = new LinkedHashMap<>();
+        point.values().forEach((name, value) -> values.put(name, plain(value)));
+        return values;
+    }
+
+    static Object plain(Value value) {
+        return switch (value) {
+            case Value.Real real -> real.value();
+            case Value.Whole whole -> whole.value();
+            case Value.Word word -> word.value();
+        };
+    }
+}
