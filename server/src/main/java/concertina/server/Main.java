@@ -31,6 +31,7 @@ import picocli.CommandLine.ParameterException;
             StopCommand.class,
             ResumeCommand.class,
             JobsCommand.class,
+            SearchCommand.class,
             UsersCommand.class,
             DemoCommand.class
         })
@@ -45,10 +46,15 @@ public final class Main {
         CommandLine line = new CommandLine(new Main());
         line.setParameterExceptionHandler(Main::wronglyUsed);
         line.setExecutionExceptionHandler((failure, command, parsed) -> failed(failure, command.getErr()));
-        Objects.requireNonNull(line.getSubcommands().get("submit"))
-                .setStopAtPositional(true)
-                .setUnmatchedOptionsArePositionalParams(true);
+        othersOptionsBehind(Objects.requireNonNull(line.getSubcommands().get("submit")));
+        CommandLine search = Objects.requireNonNull(line.getSubcommands().get("search"));
+        othersOptionsBehind(Objects.requireNonNull(search.getSubcommands().get("run")));
         return line;
+    }
+
+    /** From the framework on, words are the exec API's and the script's, even where they look like ours. */
+    private static void othersOptionsBehind(CommandLine command) {
+        command.setStopAtPositional(true).setUnmatchedOptionsArePositionalParams(true);
     }
 
     private static int wronglyUsed(ParameterException fault, String[] arguments) {

@@ -98,18 +98,48 @@ final class ServerClient implements AutoCloseable {
         if (code == null) {
             request.POST(BodyPublishers.noBody());
         } else {
-            String boundary = "concertina-" + HexFormat.of().toHexDigits(new SecureRandom().nextLong());
-            String head = "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\""
-                    + fileName.replace("\"", "%22").replaceAll("[\\r\\n]", "_")
-                    + "\"\r\nContent-Type: application/octet-stream\r\n\r\n";
-            request.header("Content-Type", "multipart/form-data; boundary=" + boundary)
-                    .timeout(Duration.ofHours(1))
-                    .POST(BodyPublishers.concat(
-                            BodyPublishers.ofString(head),
-                            file(code),
-                            BodyPublishers.ofString("\r\n--" + boundary + "--\r\n")));
+            form(request, "", code, fileName);
         }
         return json(send(request.build())).path("id").asString("");
+    }
+
+    /**
+     * Begins a search.
+     *
+     * @param data the search as the API of the contract takes it
+     * @return the search's name
+     */
+    String createSearch(String data, @Nullable Path code, String fileName) throws InterruptedException {
+        HttpRequest.Builder request = authorized(EXEC_API + "/hypersearch");
+        if (code == null) {
+            request.header("Content-Type", "application/json").POST(BodyPublishers.ofString(data));
+        } else {
+            form(request, data, code, fileName);
+        }
+        return json(send(request.build())).path("uid").asString("");
+    }
+
+    /** Stops (PUT), restarts (PUT of {@code /restart}) or deletes (DELETE) a search. */
+    void changeSearch(String method, String search, String rest) throws InterruptedException {
+        body(send(authorized(EXEC_API + "/hypersearch/" + encoded(search) + rest)
+                .method(method, BodyPublishers.noBody())
+                .build()));
+    }
+
+    private static void form(HttpRequest.Builder request, String data, Path code, String fileName) {
+        String boundary = "concertina-" + HexFormat.of().toHexDigits(new SecureRandom().nextLong());
+        String field = data.isEmpty()
+                ? ""
+                : "--" + boundary + "\r\nContent-Disposition: form-data; name=\"data\"\r\n\r\n" + data + "\r\n";
+        String head = field + "--" + boundary + "\r\nContent-Disposition: form-data; name=\"file\"; filename=\""
+                + fileName.replace("\"", "%22").replaceAll("[\\r\\n]", "_")
+                + "\"\r\nContent-Type: application/octet-stream\r\n\r\n";
+        request.header("Content-Type", "multipart/form-data; boundary=" + boundary)
+                .timeout(Duration.ofHours(1))
+                .POST(BodyPublishers.concat(
+                        BodyPublishers.ofString(head),
+                        file(code),
+                        BodyPublishers.ofString("\r\n--" + boundary + "--\r\n")));
     }
 
     void stop(String job) throws InterruptedException {
@@ -131,6 +161,11 @@ final class ServerClient implements AutoCloseable {
      */
     void log(String job, String stream, boolean follow, OutputStream out) throws InterruptedException {
         String path = "/concertina/v1/jobs/" + encoded(job) + "/log?stream=" + stream + "&follow=" + follow;
+        copy(path, out);
+    }
+
+    /** Copies what a path of our own API answers, as it comes. */
+    void copy(String path, OutputStream out) throws InterruptedException {
         HttpResponse<InputStream> answer = send(authorized(path).build());
         byte[] buffer = new byte[1 << 14];
         try (InputStream body = answer.body()) {
@@ -139,7 +174,7 @@ final class ServerClient implements AutoCloseable {
                 out.flush();
             }
         } catch (IOException broken) {
-            throw new ConcertinaException(ErrorCode.NO_CAPACITY, "the log broke off: " + reason(broken), broken);
+            throw new ConcertinaException(ErrorCode.NO_CAPACITY, "the answer broke off: " + reason(broken), broken);
         }
     }
 

@@ -36,6 +36,13 @@ class MainTest {
                 "logs --stream loud concertina-1 | Invalid value for option '--stream'",
                 "stop | Missing required parameter: 'JOB'",
                 "users | users needs one of list, add, password",
+                "search | search needs one of run, list, show, stop, restart, delete, importance, export",
+                "search run PyTorch | Missing required option: '--param=SPACE'",
+                "search run --param rate=1..2 | Missing required parameter: 'FRAMEWORK'",
+                "search run --param rate=1 --trials 0 PyTorch | --trials is '0', accepted: 1 or more, or -1 for no limit",
+                "search run --param rate=1..x PyTorch | --param is 'rate=1..x', accepted: NAME=LOW..HIGH",
+                "search show | Missing required parameter: 'SEARCH'",
+                "search export first --format xls | Invalid value for option '--format'",
                 "submit | Missing required parameter: 'FRAMEWORK'",
                 "serve --config /nowhere.yaml | configuration file /nowhere.yaml cannot be read",
             })
@@ -47,7 +54,19 @@ class MainTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"jobs", "status", "stop concertina-1", "logs concertina-1", "result concertina-1", "users list"})
+            strings = {
+                "jobs",
+                "status",
+                "stop concertina-1",
+                "logs concertina-1",
+                "result concertina-1",
+                "users list",
+                "search list",
+                "search show first",
+                "search stop first",
+                "search importance first",
+                "search export first --format json"
+            })
     void commands_that_need_a_server_say_how_to_start_one(String line, @TempDir Path folder) {
         String[] words = (line + " --data " + folder).split(" ");
         Outcome outcome = run(words);
@@ -61,7 +80,7 @@ class MainTest {
     @ValueSource(
             strings = {
                 "up", "down", "status", "submit", "logs", "result", "jobs", "stop", "cancel", "resume", "users", "demo",
-                "serve"
+                "serve", "search"
             })
     void every_command_explains_itself(String command) {
         Outcome outcome = run(command, "--help");
@@ -76,6 +95,22 @@ class MainTest {
                         "submit", "--data", folder.toString(), "PyTorch", "--follow", "--data", "x", "-f", "--", "y");
         assertThat(parsed.subcommand().matchedPositional(1).<java.util.List<String>>getValue())
                 .containsExactly("--follow", "--data", "x", "-f", "--", "y");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"run", "list", "show", "stop", "restart", "delete", "importance", "export"})
+    void every_command_of_search_explains_itself(String command) {
+        Outcome outcome = run("search", command, "--help");
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.output()).startsWith("Usage: concertina search " + command);
+    }
+
+    @Test
+    void a_script_keeps_options_that_look_like_those_of_search_run() {
+        CommandLine.ParseResult parsed = Main.commandLine()
+                .parseArgs("search", "run", "--param", "a=1..2", "PyTorch", "--param", "x", "--trials", "many");
+        assertThat(parsed.subcommand().subcommand().matchedPositional(1).<java.util.List<String>>getValue())
+                .containsExactly("--param", "x", "--trials", "many");
     }
 
     @Test

@@ -87,12 +87,13 @@ final class HyperParameters {
         if (power.isPresent()) {
             return powers(name, dataType, low, high, step, power.get(), path);
         }
+        Parameter.Scale scale = scale(posted, path);
         if (dataType == DataType.DOUBLE) {
             return new Parameter.Real(
                     name,
                     low.doubleValue(),
                     high.doubleValue(),
-                    Parameter.Scale.LINEAR,
+                    scale,
                     step.map(BigDecimal::doubleValue).orElse(0.0),
                     null);
         }
@@ -100,9 +101,19 @@ final class HyperParameters {
                 name,
                 whole(path + ".minIntVal", low),
                 whole(path + ".maxIntVal", high),
-                Parameter.Scale.LINEAR,
+                scale,
                 step.map(each -> whole(path + ".step", each)).orElse(1L),
                 null);
+    }
+
+    /** Our own addition: a logarithmic scale between the very bounds, which a power of ten only comes near. */
+    private static Parameter.Scale scale(JsonNode posted, String path) {
+        String scale = Fields.text(posted, path, "scale").orElse("linear");
+        return switch (scale.toLowerCase(Locale.ROOT)) {
+            case "linear" -> Parameter.Scale.LINEAR;
+            case "log" -> Parameter.Scale.LOG;
+            default -> throw ConcertinaException.invalid(path + ".scale", scale, "linear or log, and no power");
+        };
     }
 
     private static BigDecimal bound(JsonNode posted, String path, String name) {

@@ -1,0 +1,197 @@
+package concertina.server;
+
+import java.io.BufferedOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** Searches of hyperparameters: begin, watch, end, and ask what they found. */
+@Command(
+        name = "search",
+        description = "Search hyperparameters: run, list, show, stop, restart, delete, importance, export.",
+        mixinStandardHelpOptions = true,
+        subcommands = {
+            SearchRunCommand.class,
+            SearchCommand.ListCommand.class,
+            SearchShowCommand.class,
+            SearchCommand.StopCommand.class,
+            SearchCommand.RestartCommand.class,
+            SearchCommand.DeleteCommand.class,
+            SearchCommand.ImportanceCommand.class,
+            SearchCommand.ExportCommand.class
+        })
+final class SearchCommand implements Runnable {
+    private static final String SEARCHES = "/concertina/v1/searches";
+
+    @Spec
+    private CommandSpec spec = CommandSpec.create();
+
+    @Override
+    public void run() {
+        throw new CommandLine.ParameterException(
+                spec.commandLine(), "search needs one of run, list, show, stop, restart, delete, importance, export");
+    }
+
+    /** The path of one search in our own API. */
+    static String path(String name) {
+        return SEARCHES + "/" + ServerClient.encoded(name);
+    }
+
+    @Command(name = "list", description = "List searches, oldest first.", mixinStandardHelpOptions = true)
+    static final class ListCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Override
+        public Integer call() throws InterruptedException {
+            try (ServerClient client = data.client()) {
+                SearchTable.list(client.get(SEARCHES).path("searches")).forEach(System.out::println);
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "stop",
+            description = "Stop searches and the jobs of their trials; they can be restarted.",
+            mixinStandardHelpOptions = true)
+    static final class StopCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Parameters(paramLabel = "SEARCH", arity = "1..*", description = "Names of the searches.")
+        private List<String> searches = List.of();
+
+        @Override
+        public Integer call() throws InterruptedException {
+            try (ServerClient client = data.client()) {
+                for (String search : searches) {
+                    client.changeSearch("PUT", search, "");
+                    System.out.println(search + " stopped");
+                }
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "restart",
+            description = "Let stopped or failed searches go on where they stood.",
+            mixinStandardHelpOptions = true)
+    static final class RestartCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Parameters(paramLabel = "SEARCH", arity = "1..*", description = "Names of the searches.")
+        private List<String> searches = List.of();
+
+        @Override
+        public Integer call() throws InterruptedException {
+            try (ServerClient client = data.client()) {
+                for (String search : searches) {
+                    client.changeSearch("PUT", search, "/restart");
+                    System.out.println(search + " restarted");
+                }
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "delete",
+            description = "Stop searches and forget them; the jobs of their trials stay.",
+            mixinStandardHelpOptions = true)
+    static final class DeleteCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Parameters(paramLabel = "SEARCH", arity = "1..*", description = "Names of the searches.")
+        private List<String> searches = List.of();
+
+        @Override
+        public Integer call() throws InterruptedException {
+            try (ServerClient client = data.client()) {
+                for (String search : searches) {
+                    client.changeSearch("DELETE", search, "");
+                    System.out.println(search + " deleted");
+                }
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "importance",
+            description = "Draw how much of the metric's variance each hyperparameter explains.",
+            mixinStandardHelpOptions = true)
+    static final class ImportanceCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Parameters(paramLabel = "SEARCH", description = "Name of the search.")
+        private String search = "";
+
+        @Override
+        public Integer call() throws InterruptedException {
+            try (ServerClient client = data.client()) {
+                SearchTable.importance(client.get(path(search) + "/importance")).forEach(System.out::println);
+            }
+            return 0;
+        }
+    }
+
+    @Command(name = "export", description = "Write all trials as CSV or JSON.", mixinStandardHelpOptions = true)
+    static final class ExportCommand implements Callable<Integer> {
+        /** Their names are the words of the command line and of the API. */
+        enum Format {
+            csv,
+            json
+        }
+
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Option(names = "--format", paramLabel = "WHICH", description = "csv (the default) or json.")
+        private Format format = Format.csv;
+
+        @Option(
+                names = {"-o", "--output"},
+                paramLabel = "FILE",
+                description = "Where to; standard output unless given.")
+        private @Nullable Path file;
+
+        @Parameters(paramLabel = "SEARCH", description = "Name of the search.")
+        private String search = "";
+
+        @Override
+        public Integer call() throws InterruptedException, IOException {
+            String path = path(search) + "/trials?format=" + format;
+            Path target = file;
+            try (ServerClient client = data.client()) {
+                if (target == null) {
+                    client.copy(path, System.out);
+                    System.out.flush();
+                    return 0;
+                }
+                // Asked first, so that a refusal leaves a file that is there as it is.
+                client.get(path(search) + "?latest=0");
+                try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(target))) {
+                    client.copy(path, out);
+                }
+                System.out.println(target);
+            }
+            return 0;
+        }
+    }
+}
