@@ -2,6 +2,8 @@ package concertina.trials;
 
 import concertina.model.ConcertinaException;
 import concertina.search.Asha;
+import concertina.search.Auto;
+import concertina.search.BayesianSampler;
 import concertina.search.CmaEs;
 import concertina.search.GivenList;
 import concertina.search.Grid;
@@ -18,10 +20,15 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /** The algorithms that need no plug-in, under the names and with the parameters that clients know. Stateless. */
 public final class BuiltInSamplers implements Samplers {
+    /** What a search gets that names no algorithm. */
+    public static final String STANDARD = "Auto";
+
+    private static final long MOST_COMPARED = 1_000_000;
     private static final String RESOURCE_NAME = "ResourceName";
     private static final String RESOURCE_VALUE = "ResourceValue";
 
@@ -29,8 +36,10 @@ public final class BuiltInSamplers implements Samplers {
     private enum Algorithm {
         RANDOM("Random"),
         TPE("TPE"),
+        BAYESIAN("Bayesian"),
         HYPERBAND("Hyperband"),
         EXPERIMENT_GRID_SEARCH("ExperimentGridSearch"),
+        AUTO("Auto"),
         SOBOL("Sobol"),
         GRID("Grid"),
         ASHA("ASHA"),
@@ -95,6 +104,14 @@ public final class BuiltInSamplers implements Samplers {
         Space space = spec.space();
         Sampler sampler = switch (algorithm) {
             case RANDOM -> new RandomSearch(space, seed);
+            case BAYESIAN -> new BayesianSampler(space, bayesian(settings), seed);
+            case AUTO ->
+                new Auto(
+                        space,
+                        spec.maxTrials() < 0 ? OptionalLong.empty() : OptionalLong.of(spec.maxTrials()),
+                        spec.parallel(),
+                        noiseless(settings),
+                        seed);
             case SOBOL -> new Sobol(space, seed);
             case CMA_ES -> new CmaEs(space, seed);
             case GRID -> new Grid(space, resolution(spec, settings));
@@ -123,6 +140,18 @@ public final class BuiltInSamplers implements Samplers {
         };
         settings.refuseOthers();
         return sampler;
+    }
+
+    private static BayesianSampler.Settings bayesian(AlgorithmSettings settings) {
+        BayesianSampler.Settings best = BayesianSampler.Settings.BEST;
+        return new BayesianSampler.Settings(
+                settings.count("InitPoints", best.initialPoints(), 1),
+                settings.whole("CubeSize", best.cubeSize(), 1, MOST_COMPARED),
+                noiseless(settings));
+    }
+
+    private static boolean noiseless(AlgorithmSettings settings) {
+        return settings.yes("Noiseless", BayesianSampler.Settings.BEST.noiseless());
     }
 
     private static Tpe.Settings tpe(SearchSpec spec, AlgorithmSettings settings) {

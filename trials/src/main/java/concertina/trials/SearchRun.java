@@ -116,6 +116,9 @@ final class SearchRun {
                 }
                 pause = step();
             } catch (RuntimeException failure) {
+                if (closed) {
+                    return;
+                }
                 LOG.error("search {}: a step failed, it is tried again", ledger.name(), failure);
                 pause = BETWEEN_ATTEMPTS;
             }

@@ -89,7 +89,7 @@ class BuiltInSamplersTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "Guess | RandomSeed | 1 | algoDef.algorithm is 'Guess', accepted: one of Random, TPE",
+                "Guess | RandomSeed | 1 | algoDef.algorithm is 'Guess', accepted: one of Random, TPE, Bayesian, Hyperband, ExperimentGridSearch",
                 "Random | WarmUp | 1 | parameter of algorithm Random is 'WarmUp', accepted: RandomSeed",
                 "TPE | WarmUp | 0 | algoParams WarmUp of TPE is '0', accepted: a whole number from 1",
                 "TPE | GoodRatio | -1 | algoParams GoodRatio of TPE is '-1', accepted: a number above 0",
@@ -98,6 +98,8 @@ class BuiltInSamplersTest {
                 "Hyperband | ResourceValue | 0.5 | algoParams ResourceValue is '0.5', accepted: at least 1",
                 "Hyperband | ResourceName | n | algoParams ResourceName is 'n', accepted: a name that no hyperparameter has",
                 "ASHA | MinResourceValue | 99 | algoParams ResourceValue is '27.0', accepted: at least 99",
+                "Bayesian | CubeSize | 0 | algoParams CubeSize of Bayesian is '0', accepted: a whole number from 1",
+                "Bayesian | Noiseless | maybe | algoParams Noiseless of Bayesian is 'maybe', accepted: true or false",
                 "Grid | Resolution | 0 | algoParams Resolution of Grid is '0', accepted: a whole number from 1",
             })
     void aMistakeIsNamed(String algorithm, String setting, String value, String message) {

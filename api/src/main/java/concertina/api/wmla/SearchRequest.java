@@ -55,7 +55,7 @@ record SearchRequest(
         JsonNode algorithm = Fields.object(data, "", "algoDef");
         List<JsonNode> hyperParameters = Fields.list(data, "", "hyperParams");
         List<JsonNode> experiments = Fields.list(data, "", "experiments");
-        String name = Fields.needed(algorithm, "algoDef", "algorithm", BuiltInSamplers.accepted());
+        String name = Fields.text(algorithm, "algoDef", "algorithm").orElse(BuiltInSamplers.STANDARD);
         boolean list = BuiltInSamplers.takesList(name);
         checkBlocks(list, name, hyperParameters, experiments);
         List<GivenPoint> given = list ? HyperParameters.experiments(experiments) : List.of();

@@ -513,6 +513,15 @@ class HyperSearchApiTest {
     }
 
     @Test
+    void whoeverNamesNoAlgorithmGetsTheAutomaticOne() {
+        created(
+                "bob",
+                data("'hpoName': 'auto'", MODEL, "'algoDef': {'objectiveMetric': 'loss', 'maxJobNum': 2}", RATE));
+        assertThat(task("bob", "auto").get("algoDef").get("algorithm").asString())
+                .isEqualTo("Auto");
+    }
+
+    @Test
     void aNameIsUsedOnce() {
         created("bob", usual("same", 1));
         HttpResponse<String> again = post("bob", usual("same", 1));
