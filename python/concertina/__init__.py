@@ -7,11 +7,12 @@ when asked for.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from concertina.metrics import report
     from concertina.native import ElasticJob, Epoch, elastic
     from concertina.process import prepare_process
     from concertina.state import weights_digest
 
-__all__ = ["ElasticJob", "Epoch", "elastic", "prepare_process", "weights_digest"]
+__all__ = ["ElasticJob", "Epoch", "elastic", "prepare_process", "report", "weights_digest"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> Any:
         from concertina import native
 
         return getattr(native, name)
+    if name == "report":
+        from concertina.metrics import report
+
+        return report
     if name == "weights_digest":
         from concertina.state import weights_digest
 

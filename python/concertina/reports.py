@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from concertina import optimizing, state
+from concertina import metrics, optimizing, state
 
 FLUSH_SECONDS = 0.2
 SCHEDULERS = "(schedulers)"
@@ -101,6 +101,7 @@ class Reporter:
         if self.begun:
             return
         self.begun = True
+        metrics.lead()
         for callback in self._callbacks:
             callback.params = self._params
             callback.model = self._model
@@ -159,6 +160,11 @@ class Reporter:
             f"Iteration {iteration}: tag test_accuracy, simple_value {accuracy / 100.0}\n"
             f"Iteration {iteration}: tag test_loss, simple_value {loss}"
         )
+        if os.environ.get("SUBID"):
+            try:
+                metrics.report(epoch + 1, test_loss=loss, test_accuracy=accuracy / 100.0)
+            except OSError as failure:
+                self._output(f"the trial's result cannot be written: {failure}")
         if self._logger is not None:
             if self._test_form:
                 self._logger.log_test_metrics({"loss": loss, "accuracy": accuracy}, iteration, epoch)

@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 
 import emetrics
 from callbacks import Callback, LoggerCallback
-from concertina import reports
+from concertina import metrics, reports
 from concertina.optimizing import Optimizers, Precision
 from devices import HALF_ON_CPU, needs_half_on_cpu
 from fabric_model import FabricModel
@@ -322,6 +322,18 @@ def test_metrics_are_recorded_in_the_exact_form(place, monkeypatch):
     assert len(lines) == 2
     summary = json.loads((place / "val_dict_list.json").read_text())
     assert summary == [{"steps": 3, "loss": 0.25, "accuracy": 0.5, "count": 4, "note": "x"}]
+
+
+def test_a_trial_has_its_test_figures_as_result_by_itself(place, monkeypatch):
+    monkeypatch.setattr(metrics, "_reports", metrics._Reports())
+    monkeypatch.setenv("SUBID", "3")
+    monkeypatch.setenv("DLI_IS_ELASTIC", "true")
+    fabric().train(3, 10)
+    metrics._reports.flush()
+    summary = json.loads((place / "val_dict_list.json").read_text())
+    assert [list(entry) for entry in summary] == [["steps", "test_loss", "test_accuracy"]] * 3
+    assert [entry["steps"] for entry in summary] == [1, 2, 3]
+    assert all(0 <= entry["test_accuracy"] <= 1 for entry in summary)
 
 
 def test_without_a_subid_no_summary_is_written(place, monkeypatch):

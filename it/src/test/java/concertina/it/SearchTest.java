@@ -43,6 +43,24 @@ class SearchTest {
                     file.write(text)
             """;
 
+    /** The good one reports until the gate opens, the others begin once it is ahead, and would never end. */
+    private static final String REPORTING = """
+            import itertools, json, os, time
+            from concertina import report
+            rate = json.load(open("config.json"))["rate"]
+            ahead, end = (os.path.join(os.environ["DATA_DIR"], name) for name in ("runs", "open"))
+            good = rate < 0.2
+            while not good and not os.path.exists(ahead):
+                time.sleep(0.05)
+            for step in itertools.count(1):
+                report(step, loss=rate + 1 / step)
+                if good and step == 30:
+                    open(ahead, "w").close()
+                if good and os.path.exists(end):
+                    break
+                time.sleep(0.05)
+            """;
+
     private static final String ELASTIC = """
             import json, os
             import torch
@@ -231,6 +249,49 @@ class SearchTest {
         assertThat(reasons.get(3)).contains("never a finite number");
         assertThat(reasons.get(4)).contains("which holds accuracy");
         assertThat(reasons.get(5)).contains("it wrote no RESULT_DIR/val_dict_list.json");
+    }
+
+    @Test
+    void trialsThatReportWorseThanOthersAreStoppedAndTheirSlotsGoToTheNext() throws IOException {
+        StringBuilder experiments = new StringBuilder("'experiments': [");
+        List<Double> rates = List.of(0.1, 0.5, 0.6, 0.7);
+        for (int i = 0; i < rates.size(); i++) {
+            experiments.append("{'id': " + i + ", 'hyperParams': [{'name': 'rate', 'dataType': 'DOUBLE', 'fixedVal': '"
+                    + rates.get(i) + "'}]},");
+        }
+        create(
+                "early",
+                "PyTorch",
+                "'algorithm': 'ExperimentGridSearch', 'earlyStopping': {'rule': 'asha', 'maxSteps': 4096, 'eta': 2}",
+                experiments + "]",
+                REPORTING);
+
+        JsonNode running = await(
+                "three stopped trials",
+                "early",
+                task -> states(task).equals(List.of("RUNNING", "STOPPED", "STOPPED", "STOPPED")));
+        open();
+        JsonNode task = awaitEnd("early");
+
+        assertThat(task.get("state").asString()).as(task.toString()).isEqualTo("FINISHED");
+        assertThat(task.get("progress").asString()).isEqualTo("4/4");
+        assertThat(task.get("failed").asInt()).isZero();
+        assertThat(states(task)).containsExactly("FINISHED", "STOPPED", "STOPPED", "STOPPED");
+        assertThat(task.get("best").get("appId").asString())
+                .isEqualTo(jobs(running).getFirst());
+        for (JsonNode stopped : task.get("experiments")) {
+            if (stopped.get("state").asString().equals("STOPPED")) {
+                assertThat(stopped.get("reason").asString()).contains("go on");
+                assertThat(stopped.get("metricVal").asDouble()).isBetween(0.5, 1.8);
+                assertThat(client.state(stopped.get("appId").asString())).isEqualTo("KILLED");
+            }
+        }
+    }
+
+    private static List<String> states(JsonNode task) {
+        List<String> states = new ArrayList<>();
+        task.get("experiments").forEach(each -> states.add(each.get("state").asString()));
+        return states;
     }
 
     @Test

@@ -10,12 +10,15 @@ import concertina.search.Parameter;
 import concertina.search.Point;
 import concertina.search.Value;
 import concertina.trials.Aggregate;
+import concertina.trials.EarlyStopping;
 import concertina.trials.GivenPoint;
 import concertina.trials.MetricSummary;
 import concertina.trials.Objective;
 import concertina.trials.SearchEvent;
 import concertina.trials.SearchJournal;
 import concertina.trials.SearchSpec;
+import concertina.trials.StopWhenConverged;
+import concertina.trials.TrialReport;
 import concertina.trials.TrialResult;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -84,6 +87,8 @@ public abstract class SearchJournalContract {
                 4,
                 60,
                 42,
+                new EarlyStopping(EarlyStopping.Rule.ASHA, 1, 27, 3, 5),
+                new StopWhenConverged(10, 0.01),
                 job,
                 new JobId("c-1"),
                 "{\"hpoName\":\"s\"}");
@@ -97,6 +102,13 @@ public abstract class SearchJournalContract {
                         0, new TrialResult.Measured(List.of(new MetricSummary("loss", 0.1, 2, 0.3))), NOON),
                 new SearchEvent.TrialEnded(1, new TrialResult.Failed("exit code 1"), null),
                 new SearchEvent.TrialEnded(1, new TrialResult.Killed("by ada"), NOON),
+                new SearchEvent.Reported(List.of(new TrialReport(0, 1, 0.25), new TrialReport(1, 2.5, -1e300))),
+                new SearchEvent.TrialStopped(1, 2.5, -1e300, "worse than others"),
+                new SearchEvent.TrialEnded(
+                        1,
+                        new TrialResult.Stopped(
+                                2.5, List.of(new MetricSummary("loss", 0.1, 2, 0.3)), "worse than others"),
+                        NOON),
                 new SearchEvent.Closing(true, false, "time was over"),
                 new SearchEvent.Stopped(ADA),
                 new SearchEvent.Restarted(ADA),

@@ -4,6 +4,7 @@ import concertina.model.JobId;
 import concertina.model.UserName;
 import concertina.search.Point;
 import java.time.Instant;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** Something that happened to a search and must survive a restart of the server. Trials are named by their numbers. */
@@ -41,6 +42,21 @@ public sealed interface SearchEvent {
 
     /** A trial that was under way when the search was stopped runs again; under the same id if its job can go on. */
     record TrialRetried(long number, JobId job) implements SearchEvent {}
+
+    /** Trials under way reported; in the order in which the reports count. Only where trials are stopped early. */
+    record Reported(List<TrialReport> reports) implements SearchEvent {
+        public Reported {
+            reports = List.copyOf(reports);
+        }
+    }
+
+    /**
+     * A trial reports worse than others and is to be stopped; its outcome follows when its job has ended.
+     *
+     * @param step of the report that decided
+     * @param value what it reported there, of the first objective
+     */
+    record TrialStopped(long number, double step, double value, String reason) implements SearchEvent {}
 
     /** A trial's outcome. */
     record TrialEnded(

@@ -24,6 +24,9 @@ final class SearchLife {
     /** What the sampler was told, in this order: each trial once when it was asked for and once when it ended. */
     private record Told(TrialLife trial, boolean ended) {}
 
+    /** What the stopper heard, in this order: a report, or with none that the trial had ended. */
+    record Heard(TrialLife trial, @Nullable TrialReport report) {}
+
     final String name;
     final UserName creator;
     final SearchSpec spec;
@@ -33,6 +36,7 @@ final class SearchLife {
     private final Map<Long, TrialLife> open = new LinkedHashMap<>();
     private final Map<JobId, TrialLife> jobs = new HashMap<>();
     private final List<Told> told = new ArrayList<>();
+    private final List<Heard> heard = new ArrayList<>();
 
     SearchEvent.@Nullable Closing closing;
 
@@ -87,6 +91,13 @@ final class SearchLife {
                 trial.stopped = false;
                 trial.retriedAt = at;
             }
+            case SearchEvent.Reported reported ->
+                reported.reports().forEach(report -> {
+                    TrialLife trial = trial(report.number());
+                    trial.report(spec.objective().metric(), report);
+                    heard.add(new Heard(trial, report));
+                });
+            case SearchEvent.TrialStopped verdict -> trial(verdict.number()).verdict = verdict;
             case SearchEvent.TrialEnded end -> {
                 TrialLife trial = trial(end.number());
                 trial.result = end.result();
@@ -95,16 +106,19 @@ final class SearchLife {
                 open.remove(trial.number);
                 jobs.remove(trial.job);
                 told.add(new Told(trial, true));
-                if (!trial.measured()) {
+                if (spec.earlyStopping() != null) {
+                    heard.add(new Heard(trial, null));
+                }
+                if (!trial.valued()) {
                     failed++;
-                } else if (best == null || loss(trial) < loss(best)) {
+                } else if (best == null || better(trial, best)) {
                     best = trial;
                 }
             }
             case SearchEvent.Closing close -> closing = close;
             case SearchEvent.Stopped stopped -> {
                 stoppedBy = stopped.by();
-                open.values().forEach(trial -> trial.stopped = true);
+                open.values().forEach(trial -> trial.stopped = trial.verdict == null);
                 ran = ran.plus(Duration.between(runningSince, at));
             }
             case SearchEvent.Restarted ignored -> {
@@ -120,11 +134,18 @@ final class SearchLife {
         }
     }
 
+    /** One that was stopped early is behind all that were measured to their ends. */
+    private boolean better(TrialLife trial, TrialLife than) {
+        return trial.measured() == than.measured() ? loss(trial) < loss(than) : trial.measured();
+    }
+
     private double loss(TrialLife trial) {
-        return trial.over(List.of(spec.objective())).state()
-                        instanceof Trial.State.Complete(double[] losses, double[] violations)
-                ? losses[0]
-                : Double.POSITIVE_INFINITY;
+        return switch (trial.over(List.of(spec.objective())).state()) {
+            case Trial.State.Complete(double[] losses, double[] violations) -> losses[0];
+            case Trial.State.Stopped(double step, double loss) -> loss;
+            case Trial.State.Running ignored -> Double.POSITIVE_INFINITY;
+            case Trial.State.Failed ignored -> Double.POSITIVE_INFINITY;
+        };
     }
 
     TrialLife trial(long number) {
@@ -178,6 +199,17 @@ final class SearchLife {
     /** Whether so many trials were asked for as there may be. */
     boolean full() {
         return spec.maxTrials() >= 0 && count() >= spec.maxTrials();
+    }
+
+    /** Whether a trial may be stopped early: it is under way and nobody else stops it. */
+    boolean mayStop(long number) {
+        TrialLife trial = open.get(number);
+        return active() && trial != null && !trial.stopped && trial.verdict == null;
+    }
+
+    /** Everything that the stopper heard so far, in the same order, for one that is built anew. */
+    List<Heard> heard() {
+        return List.copyOf(heard);
     }
 
     /** Everything that the sampler was told so far, in the same order, for one that is built anew. */

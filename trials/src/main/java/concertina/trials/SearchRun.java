@@ -2,6 +2,7 @@ package concertina.trials;
 
 import concertina.model.ConcertinaException;
 import concertina.model.JobId;
+import concertina.search.Convergence;
 import concertina.search.Point;
 import concertina.search.Sampler;
 import concertina.search.Suggestion;
@@ -31,6 +32,9 @@ final class SearchRun {
     private static final Duration LONGEST_PAUSE = Duration.ofHours(1);
     private static final Duration BETWEEN_ATTEMPTS = Duration.ofSeconds(1);
 
+    /** How long reports of running trials may lie unread where the search stops trials early. */
+    private static final Duration BETWEEN_REPORTS = Duration.ofMillis(500);
+
     private final Searcher.Parts parts;
     private final SearchLedger ledger;
 
@@ -50,13 +54,17 @@ final class SearchRun {
 
     // The fields below belong to the thread.
     private final TrialJobs jobs;
+    private final @Nullable EarlyStops earlyStops;
     private @Nullable Sampler sampler;
+    private @Nullable Convergence convergence;
     private boolean exhausted;
 
     SearchRun(Searcher.Parts parts, SearchLedger ledger) {
         this.parts = parts;
         this.ledger = ledger;
         this.jobs = new TrialJobs(parts, ledger);
+        EarlyStopping rule = ledger.spec().earlyStopping();
+        this.earlyStops = rule == null ? null : new EarlyStops(parts, ledger, rule);
     }
 
     SearchLedger ledger() {
@@ -120,6 +128,7 @@ final class SearchRun {
                     return;
                 }
                 LOG.error("search {}: a step failed, it is tried again", ledger.name(), failure);
+                surveyed = false;
                 pause = BETWEEN_ATTEMPTS;
             }
             if (over()) {
@@ -169,10 +178,17 @@ final class SearchRun {
             jobs.stop();
             return LONGEST_PAUSE;
         }
+        if (earlyStops != null) {
+            earlyStops.listen();
+            jobs.stopEarly();
+        }
         closeWhenTimeIsOver();
         if (ledger.closing() == null) {
             proceed();
             prepareSampler();
+            closeWhenConverged();
+        }
+        if (ledger.closing() == null) {
             jobs.retry(this);
             if (ledger.closing() == null && send()) {
                 fill();
@@ -187,7 +203,9 @@ final class SearchRun {
     }
 
     private Duration pause() {
-        Duration pause = waits.isEmpty() ? LONGEST_PAUSE : BETWEEN_ATTEMPTS;
+        Duration pause = !waits.isEmpty()
+                ? BETWEEN_ATTEMPTS
+                : earlyStops != null && !ledger.open().isEmpty() ? BETWEEN_REPORTS : LONGEST_PAUSE;
         Optional<Instant> deadline = ledger.deadline();
         if (deadline.isPresent()) {
             Duration left = Duration.between(parts.clock().instant(), deadline.get());
@@ -215,8 +233,13 @@ final class SearchRun {
         }
         try {
             Sampler created = parts.samplers().create(ledger.spec(), ledger.<@Nullable String>look(life -> life.saved));
+            StopWhenConverged rule = ledger.spec().convergence();
+            convergence = rule == null ? null : rule.convergence();
             for (Trial told : ledger.look(SearchLife::told)) {
                 created.tell(told);
+                if (convergence != null) {
+                    convergence.tell(told);
+                }
             }
             sampler = created;
             exhausted = false;
@@ -240,6 +263,9 @@ final class SearchRun {
     }
 
     private void tell(Trial trial) {
+        if (convergence != null) {
+            convergence.tell(trial);
+        }
         Sampler told = sampler;
         if (told != null) {
             try {
@@ -271,7 +297,14 @@ final class SearchRun {
     /** Takes up trials whose jobs have ended. */
     private void settle() {
         for (JobId job = ended.poll(); job != null; job = ended.poll()) {
-            ledger.trial(job).flatMap(jobs::outcome).ifPresent(this::over);
+            Optional<TrialLife> trial = ledger.trial(job);
+            Optional<SearchEvent.TrialEnded> end = trial.flatMap(jobs::outcome);
+            if (end.isPresent()) {
+                if (earlyStops != null) {
+                    earlyStops.listen(trial.orElseThrow());
+                }
+                over(end.get());
+            }
         }
     }
 
@@ -280,6 +313,9 @@ final class SearchRun {
         if (ledger.record(end)) {
             parts.unfollow(trial.job);
             jobs.forget(trial.job);
+            if (earlyStops != null) {
+                earlyStops.over(trial);
+            }
             tell(trial.over(ledger.spec().objectives()));
         }
     }
@@ -354,6 +390,13 @@ final class SearchRun {
         }
     }
 
+    private void closeWhenConverged() {
+        Convergence watched = convergence;
+        if (watched != null && ledger.closing() == null && watched.converged()) {
+            ledger.record(new SearchEvent.Closing(false, false, "it has converged: " + watched.reason()));
+        }
+    }
+
     private void windDown(SearchEvent.Closing closing) {
         proceed();
         for (TrialLife trial = jobs.abandon(); trial != null; trial = jobs.abandon()) {
@@ -408,6 +451,7 @@ final class SearchRun {
             case TrialResult.Failed(String reason) -> "; trial " + last.number + ": " + oneLine(reason);
             case TrialResult.Killed(String reason) -> "; trial " + last.number + ": " + oneLine(reason);
             case TrialResult.Measured ignored -> "";
+            case TrialResult.Stopped ignored -> "";
             case null -> "";
         };
     }

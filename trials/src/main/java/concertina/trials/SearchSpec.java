@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
  * @param parallel so many trials at a time at most
  * @param maxMinutes the search ends after so many minutes; -1 for no limit
  * @param seed where the algorithm's random numbers begin
+ * @param earlyStopping which trials are stopped on their way; null for none
+ * @param convergence when the search ends before its limits; null for never
  * @param job what every trial runs
  * @param code id under which the uploaded code is kept; null when none was uploaded
  * @param request the posted request as JSON, without its command line
@@ -40,6 +42,8 @@ public record SearchSpec(
         int parallel,
         long maxMinutes,
         long seed,
+        @Nullable EarlyStopping earlyStopping,
+        @Nullable StopWhenConverged convergence,
         JobSpec job,
         @Nullable JobId code,
         String request) {

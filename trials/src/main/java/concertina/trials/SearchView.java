@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * @param reason why it is in its state, or what it waits for
  * @param duration how long it has run, without the time for which it was stopped
  * @param trials in order of their numbers
- * @param best the measured trial with the best value of the first objective; null before
+ * @param best the measured trial with the best value of the first objective, else the best that was stopped early; null before
  * @param running trials under way
  * @param complete trials that ended, failed ones among them
  * @param failed trials that ended without a value

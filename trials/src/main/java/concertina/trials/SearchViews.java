@@ -83,6 +83,17 @@ final class SearchViews {
                         trial.startedAt,
                         trial.endedAt,
                         trial.reason);
+            case TrialResult.Stopped(double step, List<MetricSummary> metrics, String reason) ->
+                view(
+                        trial,
+                        trial.job,
+                        TrialView.State.STOPPED,
+                        spec.objective()
+                                .value(TrialLife.of(metrics, spec.objective().metric())),
+                        metrics,
+                        trial.startedAt,
+                        trial.endedAt,
+                        reason);
             case TrialResult.Failed(String reason) ->
                 view(trial, trial.job, TrialView.State.FAILED, null, List.of(), trial.startedAt, trial.endedAt, reason);
             case TrialResult.Killed(String reason) ->

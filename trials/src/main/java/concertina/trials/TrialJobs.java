@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -62,6 +63,9 @@ final class TrialJobs {
     /** Where a trial under way stands, as after a restart of the server: true when its job may have ended meanwhile. */
     boolean survey(TrialLife trial) {
         Optional<JobView> job = parts.jobs().find(trial.job);
+        if (trial.verdict != null) {
+            return job.isEmpty() || job.get().state().finalState();
+        }
         boolean toGoOn = job.isPresent() && awaitsResumption(trial, job.get());
         if (toGoOn || job.isEmpty() && !trial.stopped) {
             unsent.add(trial);
@@ -77,7 +81,12 @@ final class TrialJobs {
     /** What came of a trial whose job is said to have ended; empty while that is open. */
     Optional<SearchEvent.TrialEnded> outcome(TrialLife trial) {
         Optional<JobView> found = parts.jobs().find(trial.job);
+        SearchEvent.TrialStopped verdict = trial.verdict;
         if (found.isEmpty()) {
+            if (verdict != null) {
+                return Optional.of(new SearchEvent.TrialEnded(
+                        trial.number, stopped(trial, verdict, new TrialResult.Failed("its job was deleted")), null));
+            }
             return trial.stopped
                     ? Optional.empty()
                     : Optional.of(new SearchEvent.TrialEnded(
@@ -89,14 +98,32 @@ final class TrialJobs {
             case FINISHED -> ended(trial, job, measured(job));
             case ERROR -> ended(trial, job, new TrialResult.Failed(job.reason()));
             case KILLED ->
-                trial.stopped || awaitsResumption(trial, job)
-                        ? Optional.empty()
-                        : ended(trial, job, new TrialResult.Killed(job.reason()));
+                verdict != null
+                        ? ended(trial, job, stopped(trial, verdict, measured(job)))
+                        : trial.stopped || awaitsResumption(trial, job)
+                                ? Optional.empty()
+                                : ended(trial, job, new TrialResult.Killed(job.reason()));
         };
     }
 
     private static Optional<SearchEvent.TrialEnded> ended(TrialLife trial, JobView job, TrialResult result) {
         return Optional.of(new SearchEvent.TrialEnded(trial.number, result, job.startedAt()));
+    }
+
+    /** With what it wrote so far, or else what it reported. */
+    private TrialResult stopped(TrialLife trial, SearchEvent.TrialStopped verdict, TrialResult written) {
+        if (written instanceof TrialResult.Measured(List<MetricSummary> metrics)) {
+            return new TrialResult.Stopped(verdict.step(), metrics, verdict.reason());
+        }
+        MetricSummary reported = trial.reported;
+        String metric = ledger.spec().objective().metric();
+        return new TrialResult.Stopped(
+                verdict.step(),
+                List.of(
+                        reported == null
+                                ? new MetricSummary(metric, verdict.value(), verdict.value(), verdict.value())
+                                : reported),
+                verdict.reason());
     }
 
     private TrialResult measured(JobView job) {
@@ -185,16 +212,23 @@ final class TrialJobs {
 
     /** Stops the jobs of trials under way, each once; what was not submitted stays so. */
     void stop() {
-        for (TrialLife trial : ledger.open()) {
-            if (running(trial) && toldToStop.add(trial.job)) {
-                try {
-                    parts.jobs().stop(trial.job, ledger.stopper());
-                } catch (ConcertinaException deletedMeanwhile) {
-                    LOG.debug("job {} is gone: {}", trial.job, deletedMeanwhile.getMessage());
-                }
+        ledger.open().forEach(this::stop);
+        unsent.clear();
+    }
+
+    /** Stops the jobs of trials that report worse than others, each once. */
+    void stopEarly() {
+        ledger.open().stream().filter(trial -> trial.verdict != null).forEach(this::stop);
+    }
+
+    private void stop(TrialLife trial) {
+        if (running(trial) && toldToStop.add(trial.job)) {
+            try {
+                parts.jobs().stop(trial.job, ledger.stopper());
+            } catch (ConcertinaException deletedMeanwhile) {
+                LOG.debug("job {} is gone: {}", trial.job, deletedMeanwhile.getMessage());
             }
         }
-        unsent.clear();
     }
 
     boolean anyRunning() {

@@ -22,6 +22,17 @@ final class TrialLife {
     /** Whether the search was stopped while this was under way, and it has not been retried since. */
     boolean stopped;
 
+    /** That it is to be stopped early, once that is decided. */
+    SearchEvent.@Nullable TrialStopped verdict;
+
+    /** Of its reports that count: how many, the step of the last, and the first objective's values. */
+    int reports;
+
+    double lastStep = Double.NEGATIVE_INFINITY;
+
+    @Nullable
+    MetricSummary reported;
+
     @Nullable
     Instant retriedAt;
 
@@ -55,6 +66,11 @@ final class TrialLife {
         return result instanceof TrialResult.Measured;
     }
 
+    /** Whether it was measured, or stopped early with what it had reached. */
+    boolean valued() {
+        return measured() || result instanceof TrialResult.Stopped;
+    }
+
     /** The trial as its sampler is told of it when it was asked for. */
     Trial running() {
         return trial(new Trial.State.Running());
@@ -63,9 +79,29 @@ final class TrialLife {
     /** The trial as its sampler is told of its end. */
     Trial over(List<Objective> objectives) {
         return trial(
-                result instanceof TrialResult.Measured(List<MetricSummary> metrics)
-                        ? new Trial.State.Complete(losses(objectives, metrics), new double[0])
-                        : new Trial.State.Failed());
+                switch (result) {
+                    case TrialResult.Measured(List<MetricSummary> metrics) ->
+                        new Trial.State.Complete(losses(objectives, metrics), new double[0]);
+                    case TrialResult.Stopped(double step, List<MetricSummary> metrics, String reason) ->
+                        new Trial.State.Stopped(
+                                step,
+                                objectives
+                                        .getFirst()
+                                        .loss(of(metrics, objectives.getFirst().metric())));
+                    case TrialResult.Failed ignored -> new Trial.State.Failed();
+                    case TrialResult.Killed ignored -> new Trial.State.Failed();
+                    case null -> throw new IllegalStateException("trial " + number + " has not ended");
+                });
+    }
+
+    void report(String metric, TrialReport report) {
+        reports++;
+        lastStep = report.step();
+        MetricSummary before = reported;
+        double value = report.value();
+        reported = before == null
+                ? new MetricSummary(metric, value, value, value)
+                : new MetricSummary(metric, Math.min(before.min(), value), Math.max(before.max(), value), value);
     }
 
     private Trial trial(Trial.State state) {
@@ -83,7 +119,7 @@ final class TrialLife {
                 .toArray();
     }
 
-    /** Throws when the metric is not among them, which a measured trial's objectives always are. */
+    /** Throws when the metric is not among them, which the objectives of one that has a value always are. */
     static MetricSummary of(List<MetricSummary> metrics, String name) {
         return metrics.stream()
                 .filter(summary -> summary.name().equals(name))

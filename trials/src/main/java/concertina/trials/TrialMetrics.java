@@ -22,7 +22,7 @@ final class TrialMetrics {
     static final String FILE = "val_dict_list.json";
     private static final long LIMIT_BYTES = 16 << 20;
     private static final int DEPTH = 20;
-    private static final JsonMapper JSON = JsonMapper.builder(JsonFactory.builder()
+    static final JsonMapper JSON = JsonMapper.builder(JsonFactory.builder()
                     .streamReadConstraints(StreamReadConstraints.builder()
                             .maxNestingDepth(DEPTH)
                             .build())

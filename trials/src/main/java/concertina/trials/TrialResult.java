@@ -11,6 +11,18 @@ public sealed interface TrialResult {
         }
     }
 
+    /**
+     * It was stopped on its way because others were better.
+     *
+     * @param step of the report that decided
+     * @param metrics what it had reached; every objective is among them, as far as it had reported it
+     */
+    record Stopped(double step, List<MetricSummary> metrics, String reason) implements TrialResult {
+        public Stopped {
+            metrics = List.copyOf(metrics);
+        }
+    }
+
     /** Its job failed, or what it wrote is of no use. */
     record Failed(String reason) implements TrialResult {}
 

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param resource how much of the resource it was given; null where the algorithm has none
  * @param parent number of the trial it went on from; null for a fresh start
- * @param value of the first objective; null unless it was measured
- * @param metrics what it reported; empty unless it was measured
+ * @param value of the first objective; null unless it was measured or stopped early
+ * @param metrics what it reported; empty unless it was measured or stopped early
  * @param reason why it ended as it did, or why this point is tried
  */
 public record TrialView(
@@ -37,7 +37,7 @@ public record TrialView(
         FINISHED,
         /** It failed. */
         FAILED,
-        /** The search was stopped while it was under way; a restart runs it again. */
+        /** It was stopped early, or the search was stopped while it was under way and a restart runs it again. */
         STOPPED,
         /** Its job was stopped for good. */
         KILLED

@@ -39,6 +39,8 @@ class BuiltInSamplersTest {
                 2,
                 -1,
                 7,
+                null,
+                null,
                 SearchScene.job(Framework.PYTORCH),
                 null,
                 "{}");

@@ -42,7 +42,12 @@ class SearchDeathTest {
             SearchView over = scene.await("the end", view -> !view.state().active());
 
             assertThat(over.complete()).isEqualTo(TRIALS);
-            assertThat(over.failed()).isZero();
+            assertThat(over.failed())
+                    .as(() -> over.trials().stream()
+                            .map(TrialView::reason)
+                            .toList()
+                            .toString())
+                    .isZero();
             assertThat(scene.jobs.submitted())
                     .as("submissions")
                     .doesNotHaveDuplicates()

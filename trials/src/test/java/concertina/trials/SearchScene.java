@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /** A searcher over jobs that a test moves by hand; it can die and be born again. */
 final class SearchScene implements AutoCloseable {
@@ -37,7 +38,7 @@ final class SearchScene implements AutoCloseable {
     }
 
     private void start() {
-        searcher = new Searcher(journal, jobs, files, (spec, saved) -> sampler(spec), clock, 3);
+        searcher = new Searcher(journal, jobs.living(), files, (spec, saved) -> sampler(spec), clock, 3);
     }
 
     private synchronized TestingSampler sampler(SearchSpec spec) {
@@ -58,7 +59,6 @@ final class SearchScene implements AutoCloseable {
     }
 
     void revive() {
-        jobs.revive();
         start();
     }
 
@@ -67,6 +67,16 @@ final class SearchScene implements AutoCloseable {
     }
 
     static SearchSpec spec(Framework framework, long maxTrials, int parallel, long maxMinutes) {
+        return spec(framework, maxTrials, parallel, maxMinutes, null, null);
+    }
+
+    static SearchSpec spec(
+            Framework framework,
+            long maxTrials,
+            int parallel,
+            long maxMinutes,
+            @Nullable EarlyStopping earlyStopping,
+            @Nullable StopWhenConverged convergence) {
         return new SearchSpec(
                 "random",
                 Map.of(),
@@ -79,6 +89,8 @@ final class SearchScene implements AutoCloseable {
                 parallel,
                 maxMinutes,
                 7,
+                earlyStopping,
+                convergence,
                 job(framework),
                 new JobId("t-code"),
                 "{}");

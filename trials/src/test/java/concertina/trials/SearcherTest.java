@@ -193,7 +193,9 @@ class SearcherTest {
     @Test
     void aRestartedServerTellsANewSamplerTheSameInTheSameOrder() {
         create(SearchScene.spec(6, 2));
-        finishAll(4, 2);
+        for (int i = 0; i < 4; i++) {
+            scene.finish(scene.awaitJobs(2).getFirst().id(), 1.0 / (1 + i));
+        }
         scene.await("six trials", view -> view.trials().size() == 6);
         List<Trial> before = List.copyOf(scene.samplers.getLast().told);
         scene.kill();

@@ -25,7 +25,7 @@ final class TestingJobs implements Jobs {
     private final Map<JobId, JobView> views = new LinkedHashMap<>();
     private final List<JobId> submitted = new ArrayList<>();
     private List<Consumer<JobId>> listeners = new ArrayList<>();
-    private boolean deaf;
+    private @Nullable Living living;
     private int last;
     int quota = Integer.MAX_VALUE;
 
@@ -41,9 +41,6 @@ final class TestingJobs implements Jobs {
 
     @Override
     public synchronized JobView submit(JobId id, UserName creator, JobSpec spec, boolean hasCode) {
-        if (deaf) {
-            throw new IllegalStateException("the server is dead");
-        }
         checkQuota(creator);
         if (views.containsKey(id)) {
             throw new ConcertinaException(ErrorCode.CONFLICT, id + " exists");
@@ -73,9 +70,6 @@ final class TestingJobs implements Jobs {
 
     @Override
     public synchronized void stop(JobId id, UserName by) {
-        if (deaf) {
-            throw new IllegalStateException("the server is dead");
-        }
         if (!views.get(id).state().finalState()) {
             end(id, JobState.KILLED, "stopped by " + by);
         }
@@ -129,14 +123,83 @@ final class TestingJobs implements Jobs {
         listeners.forEach(listener -> listener.accept(id));
     }
 
-    /** The present searcher can do nothing any more and hears nothing. */
+    /** The jobs as the next server sees them; one that is dead can do nothing any more, even if its threads go on for a while. */
+    synchronized Jobs living() {
+        living = new Living();
+        return living;
+    }
+
+    /** The present server can do nothing any more and hears nothing. */
     synchronized void die() {
-        deaf = true;
+        living = null;
         listeners = new ArrayList<>();
     }
 
-    synchronized void revive() {
-        deaf = false;
+    private final class Living implements Jobs {
+        private TestingJobs jobs() {
+            if (living != this) {
+                throw new IllegalStateException("the server is dead");
+            }
+            return TestingJobs.this;
+        }
+
+        @Override
+        public JobId nextId() {
+            return TestingJobs.this.nextId();
+        }
+
+        @Override
+        public JobView submit(JobId id, UserName creator, JobSpec spec, boolean hasCode) {
+            synchronized (TestingJobs.this) {
+                return jobs().submit(id, creator, spec, hasCode);
+            }
+        }
+
+        @Override
+        public void checkQuota(UserName creator) {
+            TestingJobs.this.checkQuota(creator);
+        }
+
+        @Override
+        public Optional<JobView> find(JobId id) {
+            return TestingJobs.this.find(id);
+        }
+
+        @Override
+        public List<JobView> list() {
+            return TestingJobs.this.list();
+        }
+
+        @Override
+        public void stop(JobId id, UserName by) {
+            synchronized (TestingJobs.this) {
+                jobs().stop(id, by);
+            }
+        }
+
+        @Override
+        public JobView resume(JobId id, UserName by) {
+            synchronized (TestingJobs.this) {
+                return jobs().resume(id, by);
+            }
+        }
+
+        @Override
+        public void delete(JobId id, UserName by) {
+            synchronized (TestingJobs.this) {
+                jobs().delete(id, by);
+            }
+        }
+
+        @Override
+        public void whenEnded(Consumer<JobId> listener) {
+            TestingJobs.this.whenEnded(listener);
+        }
+
+        @Override
+        public ClusterStatus cluster() {
+            return TestingJobs.this.cluster();
+        }
     }
 
     synchronized List<JobId> submitted() {

@@ -8,9 +8,11 @@ import concertina.search.Parameter;
 import concertina.search.Space;
 import concertina.trials.Aggregate;
 import concertina.trials.BuiltInSamplers;
+import concertina.trials.EarlyStopping;
 import concertina.trials.GivenPoint;
 import concertina.trials.Objective;
 import concertina.trials.SearchSpec;
+import concertina.trials.StopWhenConverged;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -41,6 +43,8 @@ record SearchRequest(
         long maxTrials,
         int parallel,
         long maxMinutes,
+        @Nullable EarlyStopping earlyStopping,
+        @Nullable StopWhenConverged convergence,
         String echo) {
     private static final int MOST_PARALLEL = 100_000;
     private static final int LONGEST_NAME = 200;
@@ -77,6 +81,8 @@ record SearchRequest(
                 !list ? maxTrials : maxTrials < 0 ? given.size() : Math.min(maxTrials, given.size()),
                 parallel(algorithm),
                 Fields.limit(algorithm, "algoDef", "maxRunTime"),
+                EarlyEnds.stopping(algorithm),
+                EarlyEnds.converged(algorithm),
                 echo(data, model));
     }
 
@@ -94,6 +100,8 @@ record SearchRequest(
                 parallel,
                 maxMinutes,
                 seed,
+                earlyStopping,
+                convergence,
                 job,
                 code,
                 echo);

@@ -25,6 +25,7 @@ final class SearchTask {
     private static final DateTimeFormatter LOCAL = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss", Locale.ROOT);
     private static final List<String> ECHOED =
             List.of("algorithm", "maxJobNum", "maxParalleJobNum", "maxRunTime", "objective", "objectiveMetric");
+    private static final List<String> OWN = List.of("earlyStopping", "stopWhenConverged");
     private static final JsonMapper JSON = JsonMapper.builder().build();
 
     private SearchTask() {}
@@ -80,6 +81,11 @@ final class SearchTask {
                     algorithm.put(
                             name, posted.path(name).asString(spec.objective().maximize() ? "maximize" : "minimize"));
                 default -> algorithm.put(name, spec.objective().metric());
+            }
+        }
+        for (String name : OWN) {
+            if (posted.has(name)) {
+                algorithm.put(name, posted.path(name));
             }
         }
         return algorithm;

@@ -393,6 +393,36 @@ class HyperSearchApiTest {
                 Arguments.of(
                         data(MODEL, algorithm(", 'maxJobNum': 0"), RATE),
                         "algoDef.maxJobNum is '0', accepted: a whole number from 1, or -1 for no limit"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'earlyStopping': 'asha'"), RATE),
+                        "algoDef.earlyStopping is 'asha', accepted: an object"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'earlyStopping': {'rule': 'best'}"), RATE),
+                        "algoDef.earlyStopping.rule is 'best', accepted: asha or median"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'earlyStopping': {'rule': 'asha'}"), RATE),
+                        "algoDef.earlyStopping.maxSteps is '', accepted: a number above 0"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(", 'earlyStopping': {'rule': 'asha', 'minSteps': 9, 'maxSteps': 3}"),
+                                RATE),
+                        "algoDef.earlyStopping.maxSteps is '3', accepted: no less than minSteps"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'earlyStopping': {'rule': 'asha', 'maxSteps': 9, 'eta': 1}"), RATE),
+                        "algoDef.earlyStopping.eta is '1', accepted: a number above 1"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'earlyStopping': {'rule': 'median', 'eta': 2}"), RATE),
+                        "algoDef.earlyStopping is 'eta', accepted: rule, minSteps, trials"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'earlyStopping': {'rule': 'median', 'trials': 0}"), RATE),
+                        "algoDef.earlyStopping.trials is '0', accepted: a whole number from 1 to 1000"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'stopWhenConverged': {}"), RATE),
+                        "algoDef.stopWhenConverged.patience is '', accepted: a whole number from 1 to 1000"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'stopWhenConverged': {'patience': 3, 'tolerance': -1}"), RATE),
+                        "algoDef.stopWhenConverged.tolerance is '-1', accepted: a number from 0"),
                 Arguments.of(data(MODEL, algorithm(", 'maxRunTime': 'long'"), RATE), "algoDef.maxRunTime is 'long'"),
                 Arguments.of(
                         data(MODEL, algorithm(", 'maxParalleJobNum': 0"), RATE), "algoDef.maxParalleJobNum is '0'"),
