@@ -14,6 +14,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
@@ -72,6 +73,15 @@ final class JobFolder {
 
     Path submittedCode() {
         return folder.resolve("_submitted_code");
+    }
+
+    /** What the trial left from which this one goes on; its name keeps it from being sent to the server again. */
+    Path parentResult() {
+        return parentResult(folder);
+    }
+
+    static Path parentResult(Path result) {
+        return result.resolve(".parent");
     }
 
     /** Where the script runs: the folder that was submitted, or the one above it when there was none. */
@@ -134,6 +144,10 @@ final class JobFolder {
                 configure(
                         workingFolder(spec).resolve("config.json"), spec.trial().configuration());
             }
+            if (spec.trial() != null && spec.trial().parent() != null && !Files.isDirectory(parentResult())) {
+                JobId parent = spec.trial().parent();
+                patiently(() -> fetchResults(parent));
+            }
             if (fetchCheckpoints) {
                 patiently(() -> fetchCheckpoints(fetched));
             }
@@ -184,6 +198,30 @@ final class JobFolder {
         } finally {
             Files.deleteIfExists(code.get().file());
         }
+    }
+
+    /** Results appear whole or not at all; those of a job that was deleted meanwhile are none. */
+    private void fetchResults(JobId parent) throws IOException, InterruptedException {
+        Path whole = folder.resolve(".parent.new");
+        delete(whole);
+        Files.createDirectories(whole);
+        List<String> paths;
+        try {
+            paths = server.results(parent);
+        } catch (ConcertinaException e) {
+            if (e.code() != ErrorCode.NOT_FOUND) {
+                throw e;
+            }
+            log.warn("job {}: the results of job {}, from which it should go on, are gone", job, parent);
+            paths = List.of();
+        }
+        for (String path : paths) {
+            Path target = below(whole, "path", path);
+            Path file = server.file(parent, path, folder);
+            Files.createDirectories(parent(target));
+            Files.move(file, target, StandardCopyOption.ATOMIC_MOVE);
+        }
+        Files.move(whole, parentResult(), StandardCopyOption.ATOMIC_MOVE);
     }
 
     private void fetchCheckpoints(Consumer<Path> fetched) throws IOException, InterruptedException {

@@ -145,9 +145,18 @@ final class ServerLink {
     }
 
     List<String> checkpoints(JobId job) throws IOException, InterruptedException {
+        return paths(job, "checkpoints");
+    }
+
+    /** Paths below RESULT_DIR of what a job has left, without its code and logs. */
+    List<String> results(JobId job) throws IOException, InterruptedException {
+        return paths(job, "results");
+    }
+
+    private List<String> paths(JobId job, String kind) throws IOException, InterruptedException {
         byte[] answer = send(
                         "GET",
-                        "/jobs/" + text(job) + "/checkpoints",
+                        "/jobs/" + text(job) + "/" + kind,
                         BodyPublishers.noBody(),
                         SHORT_CALL,
                         BodyHandlers.ofByteArray())
@@ -155,7 +164,7 @@ final class ServerLink {
         try {
             return List.of(json.readValue(answer, String[].class));
         } catch (JacksonException e) {
-            throw new IOException("the server's list of checkpoints is not JSON", e);
+            throw new IOException("the server's list of " + kind + " is not JSON", e);
         }
     }
 

@@ -157,6 +157,11 @@ final class WorkerEnvironment {
         environment.put("DATA_PATH", data);
         environment.put("WMLA_USER_DATA_DIR", data);
         environment.put("RESULT_DIR", places.result().toString());
+        if (trial != null && trial.parent() != null) {
+            environment.put(
+                    "CONCERTINA_PARENT_RESULT",
+                    JobFolder.parentResult(places.result()).toString());
+        }
         environment.put("LOG_DIR", places.log().toString());
         environment.put("JOB_STATE_DIR", places.result().toString());
         environment.put("SAVED_MODEL_DIR", places.result().resolve("model").toString());

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import concertina.model.AgentCommand;
 import concertina.model.ConcertinaException;
 import concertina.model.Framework;
+import concertina.model.JobId;
 import concertina.model.JobSpec;
 import concertina.model.Slot;
 import concertina.model.SlotId;
@@ -107,8 +108,13 @@ class WorkerEnvironmentTest {
     void onlyATrialHasANumber() {
         JobSpec job = spec(Framework.PYTORCH, false, "", Map.of());
         assertThat(environment(job, Map.of(), "node1/0")).doesNotContainKey("SUBID");
-        assertThat(environment(job.asTrial(new JobSpec.Trial("s", 12, "{}", null)), Map.of(), "node1/0"))
-                .containsEntry("SUBID", "12");
+        assertThat(environment(job.asTrial(new JobSpec.Trial("s", 12, "{}", null, null)), Map.of(), "node1/0"))
+                .containsEntry("SUBID", "12")
+                .doesNotContainKey("CONCERTINA_PARENT_RESULT");
+        JobId parent = new JobId("concertina-1");
+        Map<String, String> child =
+                environment(job.asTrial(new JobSpec.Trial("s", 13, "{}", null, parent)), Map.of(), "node1/0");
+        assertThat(child).containsEntry("CONCERTINA_PARENT_RESULT", child.get("RESULT_DIR") + "/.parent");
     }
 
     @Test

@@ -61,6 +61,23 @@ class SearchTest {
                 time.sleep(0.05)
             """;
 
+    /** Counts the epochs of its whole line of trials; one that goes on trains only what is missing. */
+    private static final String CONTINUED = """
+            import json, os
+            from concertina import report
+            epochs, done = json.load(open("config.json"))["epochs"], 0
+            parent = os.environ.get("CONCERTINA_PARENT_RESULT")
+            if parent:
+                with open(os.path.join(parent, "model", "state")) as file:
+                    done = int(file.read())
+                assert done == 1 and epochs == 3, (done, epochs)
+                assert not os.path.exists(os.path.join(parent, "_submitted_code"))
+            for step in range(done + 1, epochs + 1):
+                report(step, loss=-step)
+            with open(os.path.join(os.environ["RESULT_DIR"], "model", "state"), "w") as file:
+                file.write(str(epochs))
+            """;
+
     private static final String ELASTIC = """
             import json, os
             import torch
@@ -292,6 +309,27 @@ class SearchTest {
         List<String> states = new ArrayList<>();
         task.get("experiments").forEach(each -> states.add(each.get("state").asString()));
         return states;
+    }
+
+    @Test
+    void aTrialThatIsPromotedFindsWhatItsParentLeft() {
+        create(
+                "promoted",
+                "PyTorch",
+                "'algorithm': 'ASHA', 'maxJobNum': 6, 'algoParams': [{'name': 'ResourceName', 'value': 'epochs'},"
+                        + " {'name': 'ResourceValue', 'value': '3'}, {'name': 'GoOnFromParent', 'value': 'true'}]",
+                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]",
+                CONTINUED);
+
+        JsonNode task = awaitEnd("promoted");
+
+        assertThat(task.get("state").asString())
+                .as(() -> task + "\n" + platform.logs())
+                .isEqualTo("FINISHED");
+        assertThat(task.get("failed").asInt()).as(task.toString()).isZero();
+        assertThat(task.get("best").get("metricVal").asDouble())
+                .as("one epoch of the parent and two of its own")
+                .isEqualTo(-3);
     }
 
     @Test

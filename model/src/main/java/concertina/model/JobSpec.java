@@ -51,12 +51,14 @@ public record JobSpec(
      * @param number counts from 0 within the search
      * @param configuration text of {@code config.json}, which the script finds in its current directory
      * @param code under which id the search keeps its code, the same bytes for all its trials; null when it uploaded none
+     * @param parent job of the trial whose results this one finds and goes on from; null for a fresh start
      */
     public record Trial(
             String search,
             long number,
             String configuration,
-            @Nullable JobId code) {}
+            @Nullable JobId code,
+            @Nullable JobId parent) {}
 
     /** A job that is no trial. */
     public JobSpec(

@@ -46,7 +46,7 @@ public abstract class SearchJournalContract {
         values.put("layers", new Value.Whole(3));
         values.put("optimizer", new Value.Word("adam"));
         Point point = new Point(values);
-        JobSpec.Trial trial = new JobSpec.Trial("s", 4, "{\"rate\":0.1}\n", new JobId("c-1"));
+        JobSpec.Trial trial = new JobSpec.Trial("s", 4, "{\"rate\":0.1}\n", new JobId("c-1"), new JobId("c-0"));
         JobSpec job = new JobSpec(
                         Framework.PYTORCH,
                         "search",

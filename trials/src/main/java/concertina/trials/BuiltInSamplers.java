@@ -31,6 +31,7 @@ public final class BuiltInSamplers implements Samplers {
     private static final long MOST_COMPARED = 1_000_000;
     private static final String RESOURCE_NAME = "ResourceName";
     private static final String RESOURCE_VALUE = "ResourceValue";
+    private static final String GO_ON = "GoOnFromParent";
 
     /** In the order in which they are listed: those of the contract come first. */
     private enum Algorithm {
@@ -138,6 +139,9 @@ public final class BuiltInSamplers implements Samplers {
             case EXPERIMENT_GRID_SEARCH ->
                 new GivenList(spec.given().stream().map(GivenPoint::point).toList());
         };
+        if (algorithm.givesResource()) {
+            settings.yes(GO_ON, false);
+        }
         settings.refuseOthers();
         return sampler;
     }
@@ -174,6 +178,13 @@ public final class BuiltInSamplers implements Samplers {
             }
         }
         return resolution;
+    }
+
+    /** Whether a trial that another one led to is handed what that one left. */
+    static boolean goesOn(Map<String, String> settings) {
+        return AlgorithmSettings.find(settings, GO_ON)
+                .filter(value -> value.strip().equalsIgnoreCase("true"))
+                .isPresent();
     }
 
     private static double eta(AlgorithmSettings settings) {

@@ -206,8 +206,17 @@ final class TrialJobs {
                         ledger.name(),
                         trial.number,
                         TrialConfiguration.text(trial.point, spec.resource(), trial.resource),
-                        spec.code()));
+                        spec.code(),
+                        parent(trial)));
         parts.jobs().submit(trial.job, ledger.creator(), job, spec.code() != null);
+    }
+
+    /** The job whose results the trial is handed; null where it begins afresh or the user did not ask for that. */
+    private @Nullable JobId parent(TrialLife trial) {
+        Long parent = trial.parent;
+        return parent == null || !BuiltInSamplers.goesOn(ledger.spec().settings())
+                ? null
+                : ledger.<JobId>look(life -> life.trial(parent).job);
     }
 
     /** Stops the jobs of trials under way, each once; what was not submitted stays so. */

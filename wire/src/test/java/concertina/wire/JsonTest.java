@@ -46,7 +46,8 @@ class JsonTest {
         String text = json.writerFor(AgentCommand.class).writeValueAsString(start);
         assertThat(text).contains("\"kind\":\"Start\"").contains("\"concertina-12.3\"");
         assertThat(json.readValue(text, AgentCommand.class)).isEqualTo(start);
-        JobSpec trial = spec.asTrial(new JobSpec.Trial("s", 3, "{\"x\":1}", new JobId("concertina-2")));
+        JobSpec trial = spec.asTrial(
+                new JobSpec.Trial("s", 3, "{\"x\":1}", new JobId("concertina-2"), new JobId("concertina-1")));
         assertThat(json.readValue(json.writeValueAsString(trial), JobSpec.class))
                 .isEqualTo(trial);
     }

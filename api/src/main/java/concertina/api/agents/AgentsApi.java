@@ -85,6 +85,7 @@ public final class AgentsApi implements Contract {
         });
         routes.agent("GET", JOB + "/code", this::code);
         routes.agent("GET", JOB + "/checkpoints", this::checkpoints);
+        routes.agent("GET", JOB + "/results", this::results);
         routes.agent("GET", JOB + "/files", this::download);
         routes.agent("PUT", JOB + "/files", this::upload);
         routes.agent("DELETE", JOB + "/files", this::remove);
@@ -110,15 +111,32 @@ public final class AgentsApi implements Contract {
     }
 
     private void checkpoints(Context context) throws IOException {
+        Answers.json(context, paths(job(context), "checkpoint/**"));
+    }
+
+    /** What a trial that goes on from this job finds: all but code, logs and the checkpoints that the engine itself resumes from. */
+    private void results(Context context) throws IOException {
         JobView job = job(context);
+        List<String> paths = paths(job, "**");
+        Path folder = files.folder(job.id(), job.creator());
+        files.code(job.id(), job.creator())
+                .ifPresent(
+                        upload -> paths.remove(folder.relativize(upload.path()).toString()));
+        paths.removeIf(path -> path.startsWith("log/")
+                || path.startsWith("_submitted_code/")
+                || path.startsWith("checkpoint/") && path.endsWith(".state"));
+        Answers.json(context, paths);
+    }
+
+    private List<String> paths(JobView job, String glob) throws IOException {
         Path folder = files.folder(job.id(), job.creator());
         List<String> paths = new ArrayList<>();
-        for (Path file : files.find(job.id(), job.creator(), "checkpoint/**")) {
+        for (Path file : files.find(job.id(), job.creator(), glob)) {
             if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
                 paths.add(folder.relativize(file).toString());
             }
         }
-        Answers.json(context, paths);
+        return paths;
     }
 
     private void download(Context context) throws IOException {

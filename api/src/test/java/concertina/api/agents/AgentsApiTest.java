@@ -151,6 +151,11 @@ class AgentsApiTest {
                 .isEqualTo(204);
         HttpResponse<String> list = server.send(server.asAgent(job + "/checkpoints"));
         assertThat(list.body()).isEqualTo("[\"checkpoint/deep/step 5.pth\"]");
+        put(job + "/files?path=model/x.pth", "weights");
+        put(job + "/files?path=checkpoint/step-1.state", "state");
+        put(job + "/files?path=log/task1.node1/output", "text");
+        assertThat(server.send(server.asAgent(job + "/results")).body())
+                .isEqualTo("[\"checkpoint/deep/step 5.pth\",\"model/x.pth\"]");
         assertThat(server.send(server.asAgent(job + "/files?path=checkpoint/deep/step%205.pth"))
                         .body())
                 .isEqualTo("state");
