@@ -19,6 +19,7 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -26,11 +27,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -48,6 +51,7 @@ final class Agent implements AutoCloseable {
     private static final int PORTS_OFFERED = 16;
     private static final int REPORTS_AT_ONCE = 200;
     private static final int NOT_STARTED = -1;
+    private static final Duration LAST_CHECKPOINT = Duration.ofSeconds(8);
     private static final Duration LAST_WRITES = Duration.ofSeconds(10);
 
     private final AgentId agent;
@@ -95,6 +99,7 @@ final class Agent implements AutoCloseable {
     /** A worker from the command that starts it until its job is forgotten; its lock is the object itself. */
     private static final class Worker {
         private final WorkerId id;
+        private boolean elastic;
         private boolean stopped;
         private boolean ended;
         private @Nullable Thread preparing;
@@ -412,6 +417,7 @@ final class Agent implements AutoCloseable {
         WorkerStarter.Started started = starter.start(launch);
         synchronized (worker) {
             worker.started = started;
+            worker.elastic = spec.framework().elastic();
             if (worker.stopped) {
                 signal(worker, TERM);
             }
@@ -560,6 +566,7 @@ final class Agent implements AutoCloseable {
     @Override
     public void close() {
         closed = true;
+        letElasticWorkersEnd();
         starter.close();
         try {
             control.close();
@@ -567,6 +574,32 @@ final class Agent implements AutoCloseable {
             log.debug("the control socket could not be closed: {}", e.toString());
         }
         timer.shutdownNow();
+    }
+
+    /** Workers of elastic jobs write a checkpoint when they are asked to end; the others, and those that take too long, end with the agent. */
+    private void letElasticWorkersEnd() {
+        List<CompletableFuture<Ending>> endings = new ArrayList<>();
+        for (Worker worker : workers.values()) {
+            synchronized (worker) {
+                WorkerStarter.Started started = worker.started;
+                if (worker.elastic && started != null && !worker.ended) {
+                    worker.stopped = true;
+                    signal(worker, TERM);
+                    endings.add(started.running().ending());
+                }
+            }
+        }
+        try {
+            CompletableFuture.allOf(endings.toArray(CompletableFuture[]::new))
+                    .get(LAST_CHECKPOINT.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (TimeoutException e) {
+            log.warn(
+                    "not all workers of elastic jobs ended within {} s of being asked to", LAST_CHECKPOINT.toSeconds());
+        } catch (ExecutionException e) {
+            log.warn("a worker's end cannot be waited for: {}", e.toString());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     /** Pauses between attempts: none after the first failure, then from a fifth of a second to two seconds. */

@@ -210,6 +210,15 @@ final class Platform implements AutoCloseable {
         kill(agent);
     }
 
+    /** Asks an agent to end, and waits until it has. */
+    void endAgent(String name) {
+        Process agent = agents.remove(name);
+        if (agent == null) {
+            throw new IllegalArgumentException("no agent " + name);
+        }
+        end(agent);
+    }
+
     boolean serverAlive() {
         return serverProcess().isAlive();
     }

@@ -107,4 +107,26 @@ class ResumeTest {
                     .hasSize(2);
         }
     }
+
+    @Test
+    void aPlatformThatIsShutDownGoesOnFromTheLastStep(@TempDir Path folder) {
+        try (Platform platform = Platform.start(folder.resolve("platform"), 2)) {
+            Client client = platform.administrator();
+            String id = submit(client, "");
+            client.awaitJob("the third epoch", id, LIMIT, job -> job.get("step").asLong() > 3 * 32);
+
+            platform.endAgent("node1");
+            platform.killServer();
+            platform.startServer();
+            platform.startAgent("node1", 2);
+
+            client.awaitState(id, "FINISHED", LIMIT);
+            Elastic.Undisturbed undisturbed = undisturbed(folder);
+            assertThat(client.job(id).get("weightsSha256").asString()).isEqualTo(undisturbed.weightsSha256());
+            assertThat(client.log(id, "outlog")).containsPattern("Resumed from the checkpoint of step \\d{3}");
+            assertThat(Elastic.shippedMicroBatches(platform, client.user(), id))
+                    .as("no finished step is computed again; the one in flight has two micro-batches")
+                    .isBetween(undisturbed.microBatches(), undisturbed.microBatches() + 2);
+        }
+    }
 }
