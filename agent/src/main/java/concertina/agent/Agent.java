@@ -365,6 +365,9 @@ final class Agent implements AutoCloseable {
             job = new Job(folder, new FileShipper(id, folder.folder(), server, limit), limit, new HashSet<>());
             jobs.put(id, job);
         }
+        if (job.alive().isEmpty() && start.worker().ordinal() > 1) {
+            job.folder().missCheckpoints();
+        }
         job.alive().add(start.worker());
         return job;
     }
@@ -373,12 +376,7 @@ final class Agent implements AutoCloseable {
             throws IOException, InterruptedException, StoppedEarly {
         JobSpec spec = start.spec();
         checkSlots(start);
-        boolean alone;
-        synchronized (this) {
-            alone = job.alive().size() == 1;
-        }
-        boolean mayContinue = start.worker().ordinal() > 1 && alone;
-        prepare(worker, start, job, mayContinue);
+        prepare(worker, start, job);
         Path result = job.folder().folder();
         Path logFolder = JobFolder.below(result.resolve("log"), "logFolder", logName(start.logFolder()));
         Files.createDirectories(logFolder);
@@ -428,8 +426,7 @@ final class Agent implements AutoCloseable {
     }
 
     /** Readies the folder; a stop that arrives meanwhile breaks it off. */
-    private static void prepare(Worker worker, AgentCommand.Start start, Job job, boolean mayContinue)
-            throws IOException, StoppedEarly {
+    private static void prepare(Worker worker, AgentCommand.Start start, Job job) throws IOException, StoppedEarly {
         synchronized (worker) {
             if (worker.stopped) {
                 throw new StoppedEarly();
@@ -437,7 +434,7 @@ final class Agent implements AutoCloseable {
             worker.preparing = Thread.currentThread();
         }
         try {
-            job.folder().prepare(start.spec(), start.hasCode(), mayContinue, job.shipper()::takeAsShipped);
+            job.folder().prepare(start.spec(), start.hasCode(), job.shipper()::takeAsShipped);
         } catch (InterruptedException e) {
             throw new StoppedEarly();
         } finally {

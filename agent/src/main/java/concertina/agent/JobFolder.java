@@ -37,6 +37,7 @@ final class JobFolder {
     private final SharedCode shared;
     private final ReentrantLock lock = new ReentrantLock();
     private final AtomicBoolean forgotten = new AtomicBoolean();
+    private final AtomicBoolean checkpointsMissing = new AtomicBoolean();
 
     /**
      * @param results the agent's DLI_RESULT_FS
@@ -115,14 +116,20 @@ final class JobFolder {
     }
 
     /**
+     * The server may have checkpoints that this node lacks: whichever worker is made ready next fetches them first, and all others wait
+     * for that. To be called before the first of several workers that may start at once.
+     */
+    void missCheckpoints() {
+        checkpointsMissing.set(true);
+    }
+
+    /**
      * Makes the folder ready for another worker. Waits for the server while that is away; returns at once when all is
      * there.
      *
-     * @param fetchCheckpoints whether the server may have checkpoints that this node lacks
      * @param fetched told of each checkpoint that came from the server
      */
-    void prepare(JobSpec spec, boolean hasCode, boolean fetchCheckpoints, Consumer<Path> fetched)
-            throws IOException, InterruptedException {
+    void prepare(JobSpec spec, boolean hasCode, Consumer<Path> fetched) throws IOException, InterruptedException {
         lock.lockInterruptibly();
         try {
             Files.createDirectories(folder.resolve("checkpoint"));
@@ -148,8 +155,9 @@ final class JobFolder {
                 JobId parent = spec.trial().parent();
                 patiently(() -> fetchResults(parent));
             }
-            if (fetchCheckpoints) {
+            if (checkpointsMissing.get()) {
                 patiently(() -> fetchCheckpoints(fetched));
+                checkpointsMissing.set(false);
             }
         } finally {
             lock.unlock();

@@ -104,6 +104,7 @@ class ResumeTest {
             assertThat(client.job(id).get("weightsSha256").asString())
                     .isEqualTo(undisturbed(folder).weightsSha256());
             assertThat(client.log(id, "outlog").lines().filter(line -> line.startsWith("Resumed from the checkpoint")))
+                    .as(() -> client.job(id) + "\n" + platform.logs())
                     .hasSize(2);
         }
     }
