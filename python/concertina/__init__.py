@@ -1,7 +1,7 @@
 """Concertina inside a worker: elastic runtime and process supervision.
 
 Importing the package loads nothing else, so the supervisor stays small; `elastic`, `weights_digest` and `prepare_process` load torch
-when asked for.
+when asked for, `search` the client.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,24 @@ if TYPE_CHECKING:
     from concertina.metrics import report
     from concertina.native import ElasticJob, Epoch, elastic
     from concertina.process import prepare_process
+    from concertina.searching import SearchResult, search
     from concertina.state import weights_digest
+    from concertina.trial import Choice, Real, Trial, Whole
 
-__all__ = ["ElasticJob", "Epoch", "elastic", "prepare_process", "report", "weights_digest"]
+__all__ = [
+    "Choice",
+    "ElasticJob",
+    "Epoch",
+    "Real",
+    "SearchResult",
+    "Trial",
+    "Whole",
+    "elastic",
+    "prepare_process",
+    "report",
+    "search",
+    "weights_digest",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +39,14 @@ def __getattr__(name: str) -> Any:
         from concertina.metrics import report
 
         return report
+    if name in ("SearchResult", "search"):
+        from concertina import searching
+
+        return getattr(searching, name)
+    if name in ("Choice", "Real", "Trial", "Whole"):
+        from concertina import trial
+
+        return getattr(trial, name)
     if name == "weights_digest":
         from concertina.state import weights_digest
 

@@ -164,25 +164,32 @@ class Client:
         path = f"{EXEC}/execs?args={quote(arguments, safe='')}"
         if archive is None:
             return str(self._object("POST", path)["id"])
+        return str(self._upload(path, {}, archive, name)["id"])
+
+    def _upload(self, path: str, fields: dict[str, str], archive: Path, name: str) -> dict[str, Any]:
         boundary = f"concertina-{secrets.token_hex(12)}"
-        head = (
+        head = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{text}\r\n' for field, text in fields.items()
+        )
+        head += (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
-        ).encode()
-        tail = f"\r\n--{boundary}--\r\n".encode()
-        length = len(head) + archive.stat().st_size + len(tail)
+        )
+        first = head.encode()
+        last = f"\r\n--{boundary}--\r\n".encode()
+        length = len(first) + archive.stat().st_size + len(last)
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(length)}
         if not self._token:
             self.logon()
 
         def body() -> Iterator[bytes]:
-            yield head
+            yield first
             with archive.open("rb") as file:
                 while piece := file.read(1 << 20):
                     yield piece
-            yield tail
+            yield last
 
-        return str(self._object("POST", path, headers, body, UPLOAD_SECONDS)["id"])
+        return self._object("POST", path, headers, body, UPLOAD_SECONDS)
 
     def get(self, job: str) -> dict[str, Any]:
         """The job as the exec API shows it: id, state, appName and more, all scalars."""
@@ -226,9 +233,31 @@ class Client:
             incoming.unlink(missing_ok=True)
         return target
 
+    def file(self, job: str, path: str) -> bytes:
+        """One file below the job's RESULT_DIR. Raises Refused where there is none."""
+        return self._ask("GET", f"{NATIVE}/jobs/{quote(job, safe='')}/files/{quote(path)}")
+
     def stop(self, job: str) -> None:
         """End the job; no effect on one that has ended."""
         self._ask("POST", f"{EXEC}/execs/{quote(job, safe='')}/stop")
+
+    # Searches
+
+    def create_search(self, request: dict[str, Any], archive: Path, name: str = "model.modelDir.tar") -> str:
+        """Begin a search whose trials run the code of an archive; returns its name. The request is described in docs/search.md."""
+        return str(self._upload(f"{EXEC}/hypersearch", {"data": json.dumps(request)}, archive, name)["uid"])
+
+    def search(self, name: str, rest: str = "") -> dict[str, Any]:
+        """The search with its space and trials; with rest, such as "/importance", what its results say."""
+        return self._object("GET", f"{NATIVE}/searches/{quote(name, safe='')}{rest}")
+
+    def search_table(self, name: str) -> bytes:
+        """All trials as comma-separated values."""
+        return self._ask("GET", f"{NATIVE}/searches/{quote(name, safe='')}/trials?format=csv", {"Accept": "text/csv"})
+
+    def stop_search(self, name: str) -> None:
+        """Stop the search and the jobs of its trials."""
+        self._ask("PUT", f"{EXEC}/hypersearch/{quote(name, safe='')}")
 
     # HTTP
 

@@ -1,4 +1,5 @@
-"""Packs what a notebook hands to `FabricModel` into an archive of code, and trains it in the job that the archive becomes.
+"""Packs what a notebook hands to `FabricModel` into an archive of code, and trains it in the job that the archive becomes; packs the
+objective of a search likewise.
 
 One pickle holds model, optimizer and functions, so that the optimizer still refers to the model's own parameters afterwards. It is
 written in the user's kernel and read in the user's own job; the server stores it and never looks inside.
@@ -39,6 +40,14 @@ from concertina.packing import train_packed
 train_packed(os.path.dirname(os.path.abspath(__file__)))
 """
 
+_OBJECTIVE_SCRIPT = """# Computes the objective of a search that is packed beside this file.
+import os
+
+from concertina.trial import run_packed
+
+run_packed(os.path.dirname(os.path.abspath(__file__)))
+"""
+
 
 class CannotPack(TypeError):
     """Something the training needs cannot travel; the message names it."""
@@ -49,23 +58,43 @@ def pack(target: Path, arguments: dict[str, Any], train: dict[str, Any]) -> list
 
     Raises CannotPack, naming the argument and the variable that cannot be pickled.
     """
-    try:
-        import cloudpickle
-    except ImportError:
-        raise CannotPack("the kernel's Python has no cloudpickle, which packs functions of a notebook: pip install cloudpickle") from None
+    cloudpickle = _cloudpickle()
     content = {"arguments": arguments, "train": train}
     try:
         packed = cloudpickle.dumps(content)
     except Exception as error:
         raise CannotPack(_unpackable(cloudpickle, {**arguments, **train}, error)) from None
     about = {**_versions("tensorflow" in sys.modules), "random": _random_states(), "sources": _cell_sources()}
+    _write(target, cloudpickle, _MAIN_SCRIPT, packed, about)
+    return [_large(cloudpickle, {**arguments, **train}, len(packed))] if len(packed) > LARGE_BYTES else []
+
+
+def pack_objective(target: Path, objective: Any) -> list[str]:
+    """Write the archive of jobs that compute an objective of a search, see concertina.trial. Returns warnings; raises CannotPack."""
+    cloudpickle = _cloudpickle()
+    try:
+        packed = cloudpickle.dumps(objective)
+    except Exception as error:
+        raise CannotPack(_unpackable(cloudpickle, {"objective": objective}, error)) from None
+    about = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", "sources": _cell_sources()}
+    _write(target, cloudpickle, _OBJECTIVE_SCRIPT, packed, about)
+    return [_large(cloudpickle, {"objective": objective}, len(packed))] if len(packed) > LARGE_BYTES else []
+
+
+def _cloudpickle() -> types.ModuleType:
+    try:
+        return importlib.import_module("cloudpickle")
+    except ImportError:
+        raise CannotPack("the kernel's Python has no cloudpickle, which packs functions of a notebook: pip install cloudpickle") from None
+
+
+def _write(target: Path, cloudpickle: types.ModuleType, script: str, packed: bytes, about: dict[str, Any]) -> None:
     with tarfile.open(target, "w:gz", compresslevel=1) as archive:
-        _add(archive, MAIN, _MAIN_SCRIPT.encode())
+        _add(archive, MAIN, script.encode())
         _add(archive, "packed.pickle", packed)
         _add(archive, "packed.json", json.dumps(about).encode())
         for name, file in _modules(cloudpickle):
             _add(archive, name, file.read_bytes())
-    return [_large(cloudpickle, {**arguments, **train}, len(packed))] if len(packed) > LARGE_BYTES else []
 
 
 def train_packed(folder: str) -> None:

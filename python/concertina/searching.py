@@ -1,0 +1,250 @@
+"""`concertina.search`: minimise or maximise a Python function on the cluster. Trials are ordinary jobs; this process computes nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from concertina.client import FINAL_STATES, Access, Client, ClientError, Refused, Unreachable
+from concertina.packing import FOLDER, MAIN, pack_objective
+from concertina.trial import ASKED, METRIC, PROBE, RESULTS, Choice, Real, Trial, Whole
+
+POLL_SECONDS = 0.5
+PATIENCE_SECONDS = 300.0
+
+
+class SearchFailed(RuntimeError):
+    """No trial gave a value, or the algorithm failed; the message says why."""
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """What came of a trial. `number` is -1 for the first job of a search whose space was learnt; `value` is None where it gave none."""
+
+    number: int
+    job: str
+    state: str
+    value: float | None
+    parameters: dict[str, Any]
+    reason: str
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What came of a search. `state` is FINISHED, or STOPPED when somebody else stopped it."""
+
+    name: str
+    state: str
+    reason: str
+    maximize: bool
+    trials: list[TrialOutcome]
+    _access: Access = field(repr=False)
+
+    @property
+    def best(self) -> TrialOutcome:
+        """The trial with the best value. Raises ValueError where none has one."""
+        measured = [trial for trial in self.trials if trial.value is not None]
+        if not measured:
+            raise ValueError(f"no trial of search {self.name} gave a value")
+        sign = -1.0 if self.maximize else 1.0
+        return min(measured, key=lambda trial: sign * (trial.value or 0.0))
+
+    def importance(self) -> dict[str, float]:
+        """The share of the value's variance that each hyperparameter explains by itself, the largest first."""
+        with Client(self._access) as client:
+            shares = client.search(self.name, "/importance")["importance"]
+        return {each["parameter"]: each["share"] for each in shares}
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """All trials that the server's search knows, as comma-separated values; saved too where a path is given."""
+        with Client(self._access) as client:
+            text = client.search_table(self.name).decode("utf-8")
+        if path is not None:
+            Path(path).write_bytes(text.encode("utf-8"))
+        return text
+
+
+def search(
+    objective: Callable[[Trial], float],
+    space: Mapping[str, Real | Whole | Choice] | None = None,
+    *,
+    trials: int = 20,
+    parallel: int = 1,
+    algorithm: str = "TPE",
+    settings: Mapping[str, Any] | None = None,
+    maximize: bool = False,
+    minutes: int | None = None,
+    name: str | None = None,
+    arguments: str = "",
+    progress: bool = True,
+    server: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    token: str | None = None,
+    certificate: str | None = None,
+) -> SearchResult:
+    """Search the hyperparameters for which `objective(trial)` returns the least value, or the greatest with `maximize`.
+
+    The objective asks its trial for values: `trial.real("rate", 1e-5, 0.1, log=True)`, `trial.whole("layers", 1, 4)`,
+    `trial.choice("optimizer", ["sgd", "adam"])`. Without `space`, the first of the `trials` runs by itself, with the middle of every
+    range, to learn what is asked for; what it does not come past is later drawn at random. With `space`, a dict of names to `Real`,
+    `Whole` and `Choice`, all trials are the algorithm's.
+
+    Each trial is a job of one worker; `arguments` are further words of its command line, such as "--workerMemory 4g". `settings` are
+    the algorithm's parameters, such as {"RandomSeed": 2}. Interrupting stops the search. The server is found as `concertina.client`
+    finds it. Raises SearchFailed when no trial gave a value, ValueError and TypeError for what is not accepted.
+    """
+    least = 1 if space is not None else 2
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < least:
+        raise ValueError(f"trials is {trials!r}; accepted is a whole number from {least}{'' if space is not None else ', as the first one learns the space'}")
+    if not callable(objective):
+        raise TypeError(f"objective is {objective!r}; accepted is a function of a trial")
+    for key, kind in (space or {}).items():
+        if not isinstance(kind, (Real, Whole, Choice)):
+            raise TypeError(f"space[{key!r}] is {kind!r}; accepted is Real, Whole or Choice")
+    if space is not None and not space:
+        raise ValueError("space is {}; accepted is at least one hyperparameter, or None to learn it")
+    access = Access.find(server, user, password, token, certificate)
+    line = f"--exec-start PyTorch --model-dir {FOLDER} --model-main {MAIN} {arguments}".strip()
+    with tempfile.TemporaryDirectory() as scratch, Client(access) as client:
+        archive = Path(scratch, "search.modelDir.tar")
+        warnings = pack_objective(archive, objective)
+        run = _Run(client, archive, line, maximize, progress)
+        for warning in warnings:
+            run.say(warning)
+        parameters: list[dict[str, Any]]
+        if space is None:
+            first, parameters = run.learn()
+            before = [first]
+        else:
+            before, parameters = [], [{"name": key, **kind.posted()} for key, kind in space.items()]
+        request: dict[str, Any] = {
+            "modelSpec": {"args": line},
+            "algoDef": {
+                "algorithm": algorithm,
+                "maxJobNum": trials - len(before),
+                "maxParalleJobNum": parallel,
+                "maxRunTime": -1 if minutes is None else minutes,
+                "objectiveMetric": METRIC,
+                "objective": "maximize" if maximize else "minimize",
+                "algoParams": [{"name": key, "value": str(value)} for key, value in (settings or {}).items()],
+            },
+            "hyperParams": parameters,
+        }
+        if name is not None:
+            request["hpoName"] = name
+        return run.search(request, before, space is None)
+
+
+class _Run:
+    """One call of `search`."""
+
+    def __init__(self, client: Client, archive: Path, line: str, maximize: bool, progress: bool):
+        self._client = client
+        self._archive = archive
+        self._line = line
+        self._maximize = maximize
+        self._progress = progress
+
+    def say(self, text: str) -> None:
+        if self._progress:
+            print(text, flush=True)
+
+    def learn(self) -> tuple[TrialOutcome, list[dict[str, Any]]]:
+        """Run the objective once with the middle of every range, and see what it asks for."""
+        job = self._client.submit(f"{self._line} {PROBE}", self._archive)
+        self.say(f"Job {job} learns the space.")
+        try:
+            view = self._until(lambda: self._client.describe(job), FINAL_STATES)
+        except KeyboardInterrupt:
+            self._client.stop(job)
+            self.say(f"Interrupted: job {job} was told to stop.")
+            raise
+        if view["state"] != "FINISHED":
+            log = self._client.log(job, "errlog").strip()
+            raise SearchFailed(f"the first trial, job {job}, ended in state {view['state']}: {view['reason']}" + (f"\n{log}" if log else ""))
+        asked = json.loads(self._client.file(job, ASKED))
+        if not asked:
+            raise SearchFailed(f"the objective asked its trial for nothing in job {job}; accepted is at least one of real, whole, choice")
+        values = [each[METRIC] for each in json.loads(self._client.file(job, RESULTS))]
+        parameters = {each["name"]: each["value"] for each in asked}
+        value = max(values) if self._maximize else min(values)
+        outcome = TrialOutcome(-1, job, "FINISHED", value, parameters, "the middle of every range, to learn the space")
+        self.say(_line_of(outcome))
+        return outcome, [{key: each[key] for key in each if key not in ("value", "known")} for each in asked]
+
+    def search(self, request: dict[str, Any], before: list[TrialOutcome], learnt: bool) -> SearchResult:
+        name = self._client.create_search(request, self._archive)
+        self.say(f"Search {name} has begun.")
+        try:
+            view = self._follow(name)
+        except KeyboardInterrupt:
+            try:
+                self._client.stop_search(name)
+                self.say(f"Interrupted: search {name} was told to stop.")
+            except ClientError as error:
+                print(f"Search {name} could not be stopped: {error}", file=sys.stderr, flush=True)
+            raise
+        outcomes = [self._whole(_outcome(trial), learnt) for trial in view["trials"]]
+        if view["state"] == "FAILED" and not before:
+            raise SearchFailed(f"search {name}: {view['reason']}")
+        return SearchResult(name, view["state"], view["reason"], self._maximize, [*before, *outcomes], self._client.access)
+
+    def _follow(self, name: str) -> dict[str, Any]:
+        known: dict[int, str] = {}
+
+        def look() -> dict[str, Any]:
+            view = self._client.search(name)
+            for trial in map(_outcome, view["trials"]):
+                if known.get(trial.number) != trial.state:
+                    known[trial.number] = trial.state
+                    best = (view["best"] or {}).get("trial") == trial.number
+                    self.say(_line_of(trial) + (" (best)" if best else ""))
+            return view
+
+        view = self._until(look, ("FINISHED", "FAILED", "STOPPED"))
+        self.say(f"Search {name} is {view['state']}: {view['reason']}")
+        return view
+
+    def _until(self, look: Callable[[], dict[str, Any]], states: tuple[str, ...]) -> dict[str, Any]:
+        """Look until one of the states is reached. A server that does not answer for a while is waited for."""
+        heard = time.monotonic()
+        while True:
+            try:
+                view = look()
+                if view["state"] in states:
+                    return view
+                heard = time.monotonic()
+            except Unreachable:
+                if time.monotonic() - heard > PATIENCE_SECONDS:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+    def _whole(self, trial: TrialOutcome, learnt: bool) -> TrialOutcome:
+        """With what the objective asked for beside what the search gave, and nothing that it did not ask for."""
+        if not learnt or trial.state != "FINISHED":
+            return trial
+        try:
+            asked = json.loads(self._client.file(trial.job, ASKED))
+        except Refused:
+            return trial
+        return TrialOutcome(
+            trial.number, trial.job, trial.state, trial.value, {each["name"]: each["value"] for each in asked}, trial.reason
+        )
+
+
+def _outcome(trial: dict[str, Any]) -> TrialOutcome:
+    return TrialOutcome(trial["trial"], trial["job"], trial["state"], trial["value"], dict(trial["parameters"]), trial["reason"])
+
+
+def _line_of(trial: TrialOutcome) -> str:
+    value = "" if trial.value is None else f"  {trial.value:.5g}"
+    shown = ", ".join(f"{name} {each:.5g}" if isinstance(each, float) else f"{name} {each}" for name, each in trial.parameters.items())
+    reason = f"  {trial.reason}" if trial.state in ("FAILED", "KILLED") else ""
+    return f"trial {trial.number:>3}  {trial.state:<9}{value}  {shown}{reason}"
