@@ -76,7 +76,7 @@ def search(
     *,
     trials: int = 20,
     parallel: int = 1,
-    algorithm: str = "TPE",
+    algorithm: str = "Auto",
     settings: Mapping[str, Any] | None = None,
     maximize: bool = False,
     minutes: int | None = None,

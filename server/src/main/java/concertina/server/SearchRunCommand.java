@@ -45,7 +45,7 @@ final class SearchRunCommand implements Callable<Integer> {
             names = "--algorithm",
             paramLabel = "NAME",
             description = "Who proposes points; ${DEFAULT-VALUE} unless given.")
-    private String algorithm = "TPE";
+    private String algorithm = "Auto";
 
     @Option(names = "--set", paramLabel = "NAME=VALUE", description = "A parameter of the algorithm, as RandomSeed=2.")
     private Map<String, String> settings = new TreeMap<>();
