@@ -63,6 +63,20 @@ public final class Uploads {
             return Optional.ofNullable(fields.get(name));
         }
 
+        /** A text that clients send as a field or, some of them, as a file part of that name; empty when neither says anything. */
+        public Optional<String> text(String name, int limitBytes) throws IOException {
+            Optional<String> field = field(name).filter(text -> !text.isBlank());
+            if (field.isPresent()) {
+                return field;
+            }
+            for (FilePart file : files) {
+                if (file.name().equals(name) && Files.size(file.path()) <= limitBytes) {
+                    return Optional.of(Files.readString(file.path()));
+                }
+            }
+            return Optional.empty();
+        }
+
         /** File parts in the order in which they came, whatever their names. */
         public List<FilePart> files() {
             return List.copyOf(files);

@@ -62,26 +62,43 @@ final class SearchCommand implements Runnable {
         }
     }
 
-    @Command(
-            name = "stop",
-            description = "Stop searches and the jobs of their trials; they can be restarted.",
-            mixinStandardHelpOptions = true)
-    static final class StopCommand implements Callable<Integer> {
+    /** A change that can be made to several searches, one after the other. */
+    abstract static class ChangeCommand implements Callable<Integer> {
+        private final String method;
+        private final String action;
+        private final String done;
+
         @Mixin
         private DataOption data = new DataOption();
 
         @Parameters(paramLabel = "SEARCH", arity = "1..*", description = "Names of the searches.")
         private List<String> searches = List.of();
 
+        ChangeCommand(String method, String action, String done) {
+            this.method = method;
+            this.action = action;
+            this.done = done;
+        }
+
         @Override
         public Integer call() throws InterruptedException {
             try (ServerClient client = data.client()) {
                 for (String search : searches) {
-                    client.changeSearch("PUT", search, "");
-                    System.out.println(search + " stopped");
+                    client.changeSearch(method, search, action);
+                    System.out.println(search + " " + done);
                 }
             }
             return 0;
+        }
+    }
+
+    @Command(
+            name = "stop",
+            description = "Stop searches and the jobs of their trials; they can be restarted.",
+            mixinStandardHelpOptions = true)
+    static final class StopCommand extends ChangeCommand {
+        StopCommand() {
+            super("PUT", "", "stopped");
         }
     }
 
@@ -89,22 +106,9 @@ final class SearchCommand implements Runnable {
             name = "restart",
             description = "Let stopped or failed searches go on where they stood.",
             mixinStandardHelpOptions = true)
-    static final class RestartCommand implements Callable<Integer> {
-        @Mixin
-        private DataOption data = new DataOption();
-
-        @Parameters(paramLabel = "SEARCH", arity = "1..*", description = "Names of the searches.")
-        private List<String> searches = List.of();
-
-        @Override
-        public Integer call() throws InterruptedException {
-            try (ServerClient client = data.client()) {
-                for (String search : searches) {
-                    client.changeSearch("PUT", search, "/restart");
-                    System.out.println(search + " restarted");
-                }
-            }
-            return 0;
+    static final class RestartCommand extends ChangeCommand {
+        RestartCommand() {
+            super("PUT", "/restart", "restarted");
         }
     }
 
@@ -112,22 +116,9 @@ final class SearchCommand implements Runnable {
             name = "delete",
             description = "Stop searches and forget them; the jobs of their trials stay.",
             mixinStandardHelpOptions = true)
-    static final class DeleteCommand implements Callable<Integer> {
-        @Mixin
-        private DataOption data = new DataOption();
-
-        @Parameters(paramLabel = "SEARCH", arity = "1..*", description = "Names of the searches.")
-        private List<String> searches = List.of();
-
-        @Override
-        public Integer call() throws InterruptedException {
-            try (ServerClient client = data.client()) {
-                for (String search : searches) {
-                    client.changeSearch("DELETE", search, "");
-                    System.out.println(search + " deleted");
-                }
-            }
-            return 0;
+    static final class DeleteCommand extends ChangeCommand {
+        DeleteCommand() {
+            super("DELETE", "", "deleted");
         }
     }
 

@@ -143,16 +143,9 @@ final class AlgorithmRoutes {
     }
 
     private static String data(Form form) throws IOException {
-        Optional<String> field = form.field(DATA).filter(text -> !text.isBlank());
-        if (field.isPresent()) {
-            return field.get();
-        }
-        for (FilePart file : form.files()) {
-            if (file.name().equals(DATA) && Files.size(file.path()) <= DATA_LIMIT_BYTES) {
-                return Files.readString(file.path());
-            }
-        }
-        throw ConcertinaException.invalid(DATA, "", "a JSON object with name, and path or a file");
+        return form.text(DATA, DATA_LIMIT_BYTES)
+                .orElseThrow(
+                        () -> ConcertinaException.invalid(DATA, "", "a JSON object with name, and path or a file"));
     }
 
     /** A folder of the server that may be installed: below one of those that the owner shares, links followed first. */

@@ -18,7 +18,6 @@ import java.io.IOException;
 import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -109,14 +108,9 @@ final class HyperSearchRoutes {
 
     /** The text of the field, wherever clients put it: a form field, a file part of that name, an urlencoded body, the body itself. */
     private String data(Context context, Form form) throws IOException {
-        Optional<String> field = form.field(DATA).filter(text -> !text.isBlank());
-        if (field.isPresent()) {
-            return field.get();
-        }
-        for (FilePart file : form.files()) {
-            if (file.name().equals(DATA) && Files.size(file.path()) <= BODY_LIMIT_BYTES) {
-                return Files.readString(file.path());
-            }
+        Optional<String> text = form.text(DATA, BODY_LIMIT_BYTES);
+        if (text.isPresent()) {
+            return text.get();
         }
         String type = context.contentType() == null ? "" : context.contentType().toLowerCase(Locale.ROOT);
         String body = type.startsWith("multipart/form-data")
