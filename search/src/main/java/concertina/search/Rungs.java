@@ -14,6 +14,8 @@ import java.util.OptionalLong;
  * @param eta of {@code eta} trials one goes on
  */
 record Rungs(List<Double> amounts, double eta) {
+    private static final int MOST = 100;
+
     /**
      * @param smallest what a trial gets at least, more than 0
      * @param greatest what a trial gets at most, no less than {@code smallest}
@@ -29,6 +31,12 @@ record Rungs(List<Double> amounts, double eta) {
         }
         if (!(eta > 1) || !Double.isFinite(eta)) {
             throw ConcertinaException.invalid("eta", Double.toString(eta), "a number greater than 1");
+        }
+        if (Math.log(greatest / smallest) > MOST * Math.log(eta)) {
+            throw ConcertinaException.invalid(
+                    "eta",
+                    Double.toString(eta),
+                    "a number with which " + MOST + " steps lead from " + smallest + " to " + greatest);
         }
         boolean whole = Math.rint(greatest) == greatest && Math.rint(smallest) == smallest;
         List<Double> amounts = new ArrayList<>();

@@ -196,6 +196,9 @@ class HalvingTest {
     void aResourceThatCannotBeIsRefused() {
         assertThatThrownBy(() -> new Hyperband(new Plain(1), 0.5, 3)).hasMessageContaining("ResourceValue is '0.5'");
         assertThatThrownBy(() -> new Hyperband(new Plain(1), 9, 1)).hasMessageContaining("eta is '1.0'");
+        assertThatThrownBy(() -> new Hyperband(new Plain(1), 81, 1.0000000000000002))
+                .hasMessageContaining("accepted: a number with which 100 steps lead from 1.0 to 81.0");
+        assertThatThrownBy(() -> new AshaStopper(0.5, 81.5, 1.0000001)).hasMessageContaining("eta is '1.0000001'");
         assertThatThrownBy(() -> new Asha(new Plain(1), 0, 9, 3)).hasMessageContaining("smallest resource");
     }
 
