@@ -50,7 +50,7 @@ def optuna_python():
 
 
 def optuna_versions(python):
-    code = "import importlib.metadata as m, json; print(json.dumps({p: m.version(p) for p in ('optuna', 'scipy', 'torch')}))"
+    code = "import importlib.metadata as m, json; print(json.dumps({p: m.version(p) for p in ('optuna', 'scipy', 'torch', 'numpy')}))"
     return json.loads(subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout)
 
 

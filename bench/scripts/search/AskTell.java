@@ -1,5 +1,6 @@
 import concertina.search.Auto;
 import concertina.search.BayesianSampler;
+import concertina.search.CmaEs;
 import concertina.search.Parameter;
 import concertina.search.Parameter.Choice;
 import concertina.search.Parameter.Condition;
@@ -152,6 +153,7 @@ final class AskTell {
             case "auto" -> new Auto(space, OptionalLong.of(trials), 1, true, seed);
             case "tpe" -> new Tpe(space, Tpe.Settings.BEST, seed);
             case "bayesian" -> new BayesianSampler(space, BayesianSampler.Settings.BEST, seed);
+            case "cma-es" -> new CmaEs(space, seed);
             default -> throw new IllegalArgumentException(name);
         };
     }
