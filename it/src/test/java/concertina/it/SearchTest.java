@@ -1,6 +1,7 @@
 package concertina.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -76,6 +77,28 @@ class SearchTest {
                 report(step, loss=-step)
             with open(os.path.join(os.environ["RESULT_DIR"], "model", "state"), "w") as file:
                 file.write(str(epochs))
+            """;
+
+    /** One round of a member: counts on from what it took over, once its gate is open for so many epochs. */
+    private static final String MEMBER = """
+            import json, os, time
+            from concertina import report
+            gate = os.environ["DATA_DIR"]
+            config = json.load(open("config.json"))
+            epochs, line = config["epochs"], []
+            parent = os.environ.get("CONCERTINA_PARENT_RESULT")
+            if parent:
+                with open(os.path.join(parent, "model", "line")) as file:
+                    line = json.load(file)
+            assert len(line) == epochs - 1, (line, epochs)
+            with open(os.path.join(gate, "runs"), "a") as runs:
+                runs.write(os.environ["DLI_EXECID"] + "\\n")
+            while epochs > 1 and not os.path.exists(os.path.join(gate, "open")):
+                time.sleep(0.02)
+            line.append(config["rate"])
+            report(epochs, loss=sum(line))
+            with open(os.path.join(os.environ["RESULT_DIR"], "model", "line"), "w") as file:
+                json.dump(line, file)
             """;
 
     private static final String ELASTIC = """
@@ -330,6 +353,51 @@ class SearchTest {
         assertThat(task.get("best").get("metricVal").asDouble())
                 .as("one epoch of the parent and two of its own")
                 .isEqualTo(-3);
+    }
+
+    @Test
+    void aPopulationGoesOnFromItsParentsInANewServer() throws IOException {
+        create(
+                "population",
+                "PyTorch",
+                "'algorithm': 'PBT', 'algoParams': [{'name': 'ResourceName', 'value': 'epochs'}, {'name': 'Rounds', 'value': '3'},"
+                        + " {'name': 'PopulationSize', 'value': '4'}, {'name': 'RandomSeed', 'value': '5'}]",
+                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]",
+                MEMBER);
+        Waiting.until("two second rounds to run", LIMIT, SearchTest::runs, runs -> runs.size() == 6, platform::logs);
+
+        platform.killServer();
+        open();
+        platform.startServer();
+
+        JsonNode task = awaitEnd("population");
+        assertThat(task.get("state").asString())
+                .as(() -> task + "\n" + platform.logs())
+                .isEqualTo("FINISHED");
+        assertThat(task.get("failed").asInt()).as(task.toString()).isZero();
+        assertThat(runs()).containsExactlyInAnyOrderElementsOf(jobs(task));
+        JsonNode trials =
+                Client.json(client.get("/concertina/v1/searches/population")).get("trials");
+        int changed = 0;
+        int last = 0;
+        for (JsonNode trial : trials) {
+            double before = 0;
+            last += trial.get("resource").asDouble() == 3 ? 1 : 0;
+            if (trial.get("trial").asInt() >= 4) {
+                JsonNode parent = trials.get(trial.get("parent").asInt());
+                assertThat(parent.get("resource").asDouble())
+                        .isEqualTo(trial.get("resource").asDouble() - 1);
+                before = parent.get("value").asDouble();
+                changed += trial.at("/parameters/rate").equals(parent.at("/parameters/rate")) ? 0 : 1;
+            }
+            assertThat(trial.get("value").asDouble())
+                    .as("what the whole line counted, trial %s", trial)
+                    .isCloseTo(before + trial.at("/parameters/rate").asDouble(), within(1e-9));
+        }
+        assertThat(last).as("members that came to their ends").isEqualTo(4);
+        assertThat(changed)
+                .as("members that took over from others and explored")
+                .isPositive();
     }
 
     @Test

@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
-import java.util.function.ToDoubleFunction;
+import java.util.Optional;
 
 /**
  * What the results of a search say about its parameters. Built from the trials once, then read; immutable. Looks at one objective, and
@@ -19,8 +19,12 @@ public final class Analysis {
     /** Trials a forest is grown on; of more, an even selection. */
     private static final int MOST_SAMPLES = 2000;
 
-    /** A completed trial. */
-    public record Outcome(long trial, Point point, double loss) {}
+    /**
+     * A completed trial.
+     *
+     * @param feasible whether it meets all constraints
+     */
+    public record Outcome(long trial, Point point, double loss, boolean feasible) {}
 
     /** How the loss went with one parameter. */
     public record Slice(String parameter, List<Dot> dots) {
@@ -37,7 +41,7 @@ public final class Analysis {
      */
     public record Contour(String first, String second, List<Value> x, List<Value> y, double[][] loss) {}
 
-    /** The best loss after each trial that improved on it. */
+    /** The best loss after each trial that improved on it; one that misses a constraint is no improvement. */
     public record Improvement(long trial, double loss) {}
 
     private final Space space;
@@ -48,13 +52,17 @@ public final class Analysis {
      */
     public Analysis(Space space, List<Trial> trials, int objective) {
         this.space = space;
-        ToDoubleFunction<Trial.State.Complete> loss = complete -> complete.losses()[objective];
         outcomes = trials.stream()
-                .filter(trial -> trial.state() instanceof Trial.State.Complete)
                 .sorted(Comparator.comparingLong(Trial::number))
-                .map(trial -> new Outcome(
-                        trial.number(), trial.point(), loss.applyAsDouble((Trial.State.Complete) trial.state())))
+                .flatMap(trial -> outcome(trial, objective).stream())
                 .toList();
+    }
+
+    private static Optional<Outcome> outcome(Trial trial, int objective) {
+        return trial.state() instanceof Trial.State.Complete(double[] losses, double[] violations)
+                ? Optional.of(new Outcome(
+                        trial.number(), trial.point(), losses[objective], Ranking.violation(violations) == 0))
+                : Optional.empty();
     }
 
     /** Throws INVALID_ARGUMENT if fewer than two trials completed. */
@@ -162,7 +170,7 @@ public final class Analysis {
         List<Improvement> list = new ArrayList<>();
         double best = Double.POSITIVE_INFINITY;
         for (Outcome outcome : outcomes) {
-            if (outcome.loss() < best) {
+            if (outcome.feasible() && outcome.loss() < best) {
                 best = outcome.loss();
                 list.add(new Improvement(outcome.trial(), best));
             }

@@ -7,6 +7,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
@@ -21,8 +22,8 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Constraints.</b> A trial is one round of one member: it goes on from its parent's state until it has had its own resource, the
  * parent's included; whoever runs the trial hands that state on. Members do not wait for each other.
  *
- * <p><b>Algorithm.</b> The first N trials are fresh points, one per member. The member that has waited longest goes on: if its last loss
- * is among the worst quarter of all members' last losses, it takes the state of a random one of the best quarter and its point, explored;
+ * <p><b>Algorithm.</b> The first N trials are fresh points, one per member. The member that has waited longest goes on: if its last result
+ * is among the worst quarter of all members' last results as {@link Ranking} orders them, it takes the state of a random one of the best quarter and its point, explored;
  * otherwise it keeps both. Exploring redraws a coordinate with probability 1/4 and else moves it by a fifth of its range at most; an
  * unordered choice is only redrawn. A member whose trial failed takes over from the best quarter as well, and is given up after three
  * failures in a row.
@@ -42,7 +43,9 @@ public final class Population implements Sampler {
         Point point;
         int failures;
         OptionalLong parent = OptionalLong.empty();
-        double loss = Double.NaN;
+
+        /** Of its last round that ended well. */
+        Ranking.@Nullable Result result;
 
         Member(Point point) {
             this.point = point;
@@ -85,16 +88,17 @@ public final class Population implements Sampler {
 
     @Override
     public Optional<Suggestion> ask(long number) {
+        if (members.size() < size) {
+            return fresh.ask(number)
+                    .map(first -> new Suggestion(
+                            first.point(),
+                            OptionalDouble.of(round),
+                            OptionalLong.empty(),
+                            "member " + members.size() + " begins: " + first.reason()));
+        }
         Member member = waiting.peekFirst();
         if (member == null) {
-            return members.size() < size
-                    ? fresh.ask(number)
-                            .map(first -> new Suggestion(
-                                    first.point(),
-                                    OptionalDouble.of(round),
-                                    OptionalLong.empty(),
-                                    "member " + members.size() + " begins: " + first.reason()))
-                    : Optional.empty();
+            return Optional.empty();
         }
         int index = members.indexOf(member);
         RandomGenerator random = Randomness.of(seed ^ 0x706274L, number);
@@ -119,9 +123,16 @@ public final class Population implements Sampler {
 
     /** Members with a result, the best first. */
     private List<Member> ranked() {
-        return members.stream()
-                .filter(member -> !Double.isNaN(member.loss))
-                .sorted((one, other) -> Double.compare(one.loss, other.loss))
+        Map<Long, Member> byTrial = new HashMap<>();
+        List<Ranking.Result> results = new ArrayList<>();
+        for (Member member : members) {
+            if (member.result != null) {
+                byTrial.put(member.trial, member);
+                results.add(member.result);
+            }
+        }
+        return Ranking.order(results).stream()
+                .map(result -> Objects.requireNonNull(byTrial.get(result.number())))
                 .toList();
     }
 
@@ -160,7 +171,7 @@ public final class Population implements Sampler {
             case Trial.State.Complete complete -> {
                 member.trial = trial.number();
                 member.parent = OptionalLong.of(trial.number());
-                member.loss = complete.losses()[0] + penalty(complete);
+                member.result = new Ranking.Result(trial, complete);
                 member.rounds = (int) Math.round(trial.resource().getAsDouble() / round);
                 member.failures = 0;
                 end(trial, member);
@@ -168,11 +179,6 @@ public final class Population implements Sampler {
             case Trial.State.Stopped ignored -> fail(trial, member);
             case Trial.State.Failed ignored -> fail(trial, member);
         }
-    }
-
-    /** A point that breaks a constraint ranks behind all that break none. */
-    private static double penalty(Trial.State.Complete complete) {
-        return Ranking.violation(complete.violations()) > 0 ? Double.MAX_VALUE / 4 : 0;
     }
 
     private void fail(Trial trial, Member member) {
@@ -189,19 +195,17 @@ public final class Population implements Sampler {
 
     /** Whose round a new trial is: that of the member next in line, whatever state it goes on from. */
     private @Nullable Member taken(Trial trial) {
-        Member member = waiting.peekFirst();
-        if (member != null) {
-            waiting.removeFirst();
-            member.point = trial.point();
+        if (members.size() < size
+                && trial.parent().isEmpty()
+                && trial.resource().orElse(0) == round) {
+            Member member = new Member(trial.point());
+            members.add(member);
             return member;
         }
-        if (trial.parent().isPresent()
-                || members.size() >= size
-                || trial.resource().getAsDouble() != round) {
-            return null;
+        Member member = waiting.pollFirst();
+        if (member != null) {
+            member.point = trial.point();
         }
-        member = new Member(trial.point());
-        members.add(member);
         return member;
     }
 

@@ -238,6 +238,16 @@ class HalvingTest {
     }
 
     @Test
+    void allMembersOfAPopulationBeginBeforeAnyGoesOn() {
+        Population population = new Population(SPACE, new Plain(Integer.MAX_VALUE), 3, 8, 6, 2);
+        Run run = run(population, 12, 2, 11, 0);
+        run.trials()
+                .forEach((number, trial) -> assertThat(trial.parent().isPresent())
+                        .as("trial %d", number)
+                        .isEqualTo(number >= 8));
+    }
+
+    @Test
     void aPopulationEndsBetterThanItsBestFreshPoint() {
         Population population = new Population(SPACE, new Plain(Integer.MAX_VALUE), 3, 8, 6, 2);
         Run run = run(population, 10_000, 4, 11, 0.05);

@@ -10,6 +10,7 @@ import concertina.search.Parameter;
 import concertina.search.Point;
 import concertina.search.Value;
 import concertina.trials.Aggregate;
+import concertina.trials.Constraint;
 import concertina.trials.EarlyStopping;
 import concertina.trials.GivenPoint;
 import concertina.trials.MetricSummary;
@@ -20,6 +21,7 @@ import concertina.trials.SearchSpec;
 import concertina.trials.StopWhenConverged;
 import concertina.trials.TrialReport;
 import concertina.trials.TrialResult;
+import concertina.trials.WarmStart;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -82,6 +84,7 @@ public abstract class SearchJournalContract {
                 List.of(new GivenPoint(7, point)),
                 "epochs",
                 List.of(new Objective("loss", false), new Objective("accuracy", true)),
+                List.of(new Constraint("memory", 16, false)),
                 Map.of("time", Aggregate.LATEST),
                 100,
                 4,
@@ -94,6 +97,11 @@ public abstract class SearchJournalContract {
                 "{\"hpoName\":\"s\"}");
         return List.of(
                 new SearchEvent.Created(ADA, spec),
+                new SearchEvent.WarmStarted(new WarmStart(
+                        List.of("before"),
+                        List.of(new WarmStart.Earlier(
+                                "before", 3, point, List.of(new MetricSummary("loss", 0.1, 2, 0.3)))),
+                        7)),
                 new SearchEvent.PointEnqueued(point),
                 new SearchEvent.TrialAsked(0, point, 27.0, 3L, new JobId("c-2"), true, "why"),
                 new SearchEvent.TrialAsked(1, point, null, null, new JobId("c-3"), false, ""),

@@ -10,6 +10,7 @@ import concertina.search.Grid;
 import concertina.search.Hyperband;
 import concertina.search.ModelPerResource;
 import concertina.search.Parameter;
+import concertina.search.Population;
 import concertina.search.RandomSearch;
 import concertina.search.Sampler;
 import concertina.search.Sobol;
@@ -29,6 +30,7 @@ public final class BuiltInSamplers implements Samplers {
     public static final String STANDARD = "Auto";
 
     private static final long MOST_COMPARED = 1_000_000;
+    private static final int LARGEST_POPULATION = 10_000;
     private static final String RESOURCE_NAME = "ResourceName";
     private static final String RESOURCE_VALUE = "ResourceValue";
     private static final String GO_ON = "GoOnFromParent";
@@ -45,7 +47,8 @@ public final class BuiltInSamplers implements Samplers {
         GRID("Grid"),
         ASHA("ASHA"),
         BOHB("BOHB"),
-        CMA_ES("CMA-ES");
+        CMA_ES("CMA-ES"),
+        PBT("PBT");
 
         private final String label;
 
@@ -54,7 +57,7 @@ public final class BuiltInSamplers implements Samplers {
         }
 
         boolean givesResource() {
-            return this == HYPERBAND || this == ASHA || this == BOHB;
+            return this == HYPERBAND || this == ASHA || this == BOHB || this == PBT;
         }
 
         static Optional<Algorithm> labelled(String label) {
@@ -86,6 +89,13 @@ public final class BuiltInSamplers implements Samplers {
         return Algorithm.labelled(name)
                 .filter(algorithm -> algorithm == Algorithm.EXPERIMENT_GRID_SEARCH)
                 .isPresent();
+    }
+
+    /** Whether an algorithm makes use of trials that belong to other searches. Plug-ins are told of them too. */
+    static boolean learnsFromOthers(String name) {
+        return Algorithm.labelled(name)
+                .filter(algorithm -> algorithm == Algorithm.EXPERIMENT_GRID_SEARCH || algorithm.givesResource())
+                .isEmpty();
     }
 
     /** Under which name a trial finds how much of the resource it has; empty where the algorithm gives none. */
@@ -136,10 +146,20 @@ public final class BuiltInSamplers implements Samplers {
                         resourceValue(spec, settings, smallest),
                         eta(settings));
             }
+            case PBT -> {
+                checkResourceName(spec, settings);
+                yield new Population(
+                        space,
+                        new Sobol(space, seed),
+                        seed,
+                        (int) settings.whole("PopulationSize", 10, 4, LARGEST_POPULATION),
+                        settings.count("Rounds", 10, 1),
+                        settings.above("RoundResource", 1, 0));
+            }
             case EXPERIMENT_GRID_SEARCH ->
                 new GivenList(spec.given().stream().map(GivenPoint::point).toList());
         };
-        if (algorithm.givesResource()) {
+        if (algorithm.givesResource() && algorithm != Algorithm.PBT) {
             settings.yes(GO_ON, false);
         }
         settings.refuseOthers();
@@ -180,22 +200,29 @@ public final class BuiltInSamplers implements Samplers {
         return resolution;
     }
 
-    /** Whether a trial that another one led to is handed what that one left. */
-    static boolean goesOn(Map<String, String> settings) {
-        return AlgorithmSettings.find(settings, GO_ON)
-                .filter(value -> value.strip().equalsIgnoreCase("true"))
-                .isPresent();
+    /** Whether a trial that another one led to is handed what that one left: always in a population, else if the user asks for it. */
+    static boolean goesOn(SearchSpec spec) {
+        return Algorithm.labelled(spec.algorithm())
+                        .filter(algorithm -> algorithm == Algorithm.PBT)
+                        .isPresent()
+                || AlgorithmSettings.find(spec.settings(), GO_ON)
+                        .filter(value -> value.strip().equalsIgnoreCase("true"))
+                        .isPresent();
     }
 
     private static double eta(AlgorithmSettings settings) {
         return settings.above("eta", 3, 1);
     }
 
-    private static double resourceValue(SearchSpec spec, AlgorithmSettings settings, double least) {
+    private static void checkResourceName(SearchSpec spec, AlgorithmSettings settings) {
         String name = settings.neededText(RESOURCE_NAME, "the name under which a trial finds how much it is given");
         if (spec.parameters().stream().anyMatch(parameter -> parameter.name().equals(name))) {
             throw ConcertinaException.invalid("algoParams " + RESOURCE_NAME, name, "a name that no hyperparameter has");
         }
+    }
+
+    private static double resourceValue(SearchSpec spec, AlgorithmSettings settings, double least) {
+        checkResourceName(spec, settings);
         double value = settings.needed(RESOURCE_VALUE, 0);
         if (value < least) {
             throw ConcertinaException.invalid(

@@ -55,7 +55,7 @@ final class EarlyStops {
         readers.remove(trial.job);
         condemned.remove(trial.number);
         if (stopper != null) {
-            stopper.tell(trial.over(ledger.spec().objectives()));
+            stopper.tell(trial.over(ledger.spec()));
         }
     }
 
@@ -104,7 +104,7 @@ final class EarlyStops {
                     judge(created, report, true);
                 } else {
                     condemned.remove(heard.trial().number);
-                    created.tell(heard.trial().over(ledger.spec().objectives()));
+                    created.tell(heard.trial().over(ledger.spec()));
                 }
             }
             stopper = created;
@@ -118,7 +118,7 @@ final class EarlyStops {
             return;
         }
         Objective objective = ledger.spec().objective();
-        double loss = objective.maximize() ? -report.value() : report.value();
+        double loss = objective.loss(report.value());
         Stopper.Verdict verdict = judge.report(report.number(), report.step(), loss);
         if (verdict.stop()) {
             condemned.add(report.number());

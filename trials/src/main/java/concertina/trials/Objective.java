@@ -2,14 +2,14 @@ package concertina.trials;
 
 /** A metric that a search makes as small or as large as it can. */
 public record Objective(String metric, boolean maximize) {
-    /** The one value of a trial: the best that it ever reported. */
+    /** The best value of a trial that it ever reported. */
     public double value(MetricSummary summary) {
         return maximize ? summary.max() : summary.min();
     }
 
-    /** The same for samplers, which minimise. */
-    public double loss(MetricSummary summary) {
-        return maximize ? -summary.max() : summary.min();
+    /** A value of the metric for samplers, which minimise. */
+    public double loss(double value) {
+        return maximize ? -value : value;
     }
 
     /** The metric whose loss this is. */

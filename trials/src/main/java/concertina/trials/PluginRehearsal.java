@@ -36,7 +36,8 @@ public record PluginRehearsal(List<Map<String, String>> points, String error, St
         try (PluginSampler sampler = new PluginSampler(
                 listening,
                 plugin,
-                new PluginSampler.Task(new Space(parameters), settings, hyperParameters, new Objective("", false)),
+                new PluginSampler.Task(
+                        new Space(parameters), settings, hyperParameters, List.of(new Objective("", false)), List.of()),
                 null)) {
             for (int number = 0; number < POINTS; number++) {
                 Optional<Suggestion> suggestion = sampler.ask(number);

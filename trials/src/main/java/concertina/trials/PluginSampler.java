@@ -46,13 +46,19 @@ final class PluginSampler implements SavingSampler {
      * @param settings its own parameters, as they were posted
      * @param hyperParameters the posted list as JSON
      */
-    record Task(Space space, Map<String, String> settings, String hyperParameters, Objective objective) {
+    record Task(
+            Space space,
+            Map<String, String> settings,
+            String hyperParameters,
+            List<Objective> objectives,
+            List<Constraint> constraints) {
         static Task of(SearchSpec spec) {
             return new Task(
                     spec.space(),
                     spec.settings(),
                     JSON.readTree(spec.request()).path("hyperParams").toString(),
-                    spec.objective());
+                    spec.objectives(),
+                    spec.constraints());
         }
     }
 
@@ -140,7 +146,7 @@ final class PluginSampler implements SavingSampler {
         ObjectNode question = JSON.createObjectNode();
         question.put("call", "search");
         question.put("count", 1);
-        question.set("results", asked ? results() : JSON.nullNode());
+        question.set("results", asked || !ended.isEmpty() ? results() : JSON.nullNode());
         String why = "";
         for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
             try {
@@ -202,11 +208,11 @@ final class PluginSampler implements SavingSampler {
             switch (trial.state()) {
                 case Trial.State.Complete complete -> {
                     result.put("state", "FINISHED");
-                    result.put("metricVal", task.objective().metric(complete.losses()[0]));
+                    metrics(result, complete);
                 }
                 case Trial.State.Stopped stopped -> {
                     result.put("state", "STOPPED");
-                    result.put("metricVal", task.objective().metric(stopped.loss()));
+                    result.put("metricVal", task.objectives().getFirst().metric(stopped.loss()));
                 }
                 case Trial.State.Failed ignored -> {
                     result.put("state", "FAILED");
@@ -223,6 +229,24 @@ final class PluginSampler implements SavingSampler {
                             .put("fixedVal", value.text()));
         }
         return results;
+    }
+
+    /** The first objective's value as ever; beside it all of them where there are several, and what constraints are missed. */
+    private void metrics(ObjectNode result, Trial.State.Complete complete) {
+        result.put("metricVal", task.objectives().getFirst().metric(complete.losses()[0]));
+        if (task.objectives().size() > 1) {
+            ObjectNode values = result.putObject("metricVals");
+            for (int i = 0; i < complete.losses().length; i++) {
+                Objective objective = task.objectives().get(i);
+                values.put(objective.metric(), objective.metric(complete.losses()[i]));
+            }
+        }
+        if (!task.constraints().isEmpty()) {
+            ArrayNode violations = result.putArray("violations");
+            for (double violation : complete.violations()) {
+                violations.add(violation);
+            }
+        }
     }
 
     private static String kind(Value value) {

@@ -12,6 +12,9 @@ public sealed interface SearchEvent {
     /** The search was accepted. */
     record Created(UserName creator, SearchSpec spec) implements SearchEvent {}
 
+    /** The algorithm begins with what earlier searches found; stored together with the creation. */
+    record WarmStarted(WarmStart earlier) implements SearchEvent {}
+
     /** A user put a point in line, to be tried before what the algorithm proposes. */
     record PointEnqueued(Point point) implements SearchEvent {}
 

@@ -8,12 +8,14 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,6 +37,10 @@ final class SearchLife {
     private final Map<Long, TrialLife> trials = new LinkedHashMap<>();
     private final Map<Long, TrialLife> open = new LinkedHashMap<>();
     private final Map<JobId, TrialLife> jobs = new HashMap<>();
+
+    @Nullable
+    WarmStart earlier;
+
     private final List<Told> told = new ArrayList<>();
     private final List<Heard> heard = new ArrayList<>();
 
@@ -71,6 +77,7 @@ final class SearchLife {
     void apply(SearchEvent event, Instant at) {
         switch (event) {
             case SearchEvent.Created ignored -> throw new IllegalStateException(name + " was created twice");
+            case SearchEvent.WarmStarted warm -> earlier = warm.earlier();
             case SearchEvent.PointEnqueued enqueued -> line.add(enqueued.point());
             case SearchEvent.TrialAsked asked -> {
                 TrialLife trial = new TrialLife(asked);
@@ -134,18 +141,31 @@ final class SearchLife {
         }
     }
 
-    /** One that was stopped early is behind all that were measured to their ends. */
+    /** One that was stopped early is behind all that were measured to their ends, and of these one that misses constraints behind others. */
     private boolean better(TrialLife trial, TrialLife than) {
-        return trial.measured() == than.measured() ? loss(trial) < loss(than) : trial.measured();
+        return trial.measured() == than.measured() ? Arrays.compare(rank(trial), rank(than)) < 0 : trial.measured();
     }
 
-    private double loss(TrialLife trial) {
-        return switch (trial.over(List.of(spec.objective())).state()) {
-            case Trial.State.Complete(double[] losses, double[] violations) -> losses[0];
-            case Trial.State.Stopped(double step, double loss) -> loss;
-            case Trial.State.Running ignored -> Double.POSITIVE_INFINITY;
-            case Trial.State.Failed ignored -> Double.POSITIVE_INFINITY;
+    /** By how much it misses constraints, then its losses: among trials that miss none the least lies on the Pareto front. */
+    private double[] rank(TrialLife trial) {
+        return switch (trial.over(spec).state()) {
+            case Trial.State.Complete(double[] losses, double[] violations) -> {
+                double[] rank = new double[losses.length + 1];
+                rank[0] = Arrays.stream(violations)
+                        .map(violation -> Math.max(violation, 0))
+                        .sum();
+                System.arraycopy(losses, 0, rank, 1, losses.length);
+                yield rank;
+            }
+            case Trial.State.Stopped(double step, double loss) -> new double[] {0, loss};
+            case Trial.State.Running ignored -> new double[] {Double.POSITIVE_INFINITY};
+            case Trial.State.Failed ignored -> new double[] {Double.POSITIVE_INFINITY};
         };
+    }
+
+    /** Whether even the best trial misses a constraint. */
+    boolean bestViolates() {
+        return best != null && rank(best)[0] > 0;
     }
 
     TrialLife trial(long number) {
@@ -212,12 +232,15 @@ final class SearchLife {
         return List.copyOf(heard);
     }
 
-    /** Everything that the sampler was told so far, in the same order, for one that is built anew. */
+    /** Everything that the sampler was told so far, in the same order, for one that is built anew; earlier searches' trials first. */
     List<Trial> told() {
-        return told.stream()
-                .map(each -> each.ended()
-                        ? each.trial().over(spec.objectives())
-                        : each.trial().running())
+        Stream<Trial> others = earlier == null ? Stream.of() : earlier.told(spec).stream();
+        return Stream.concat(
+                        others,
+                        told.stream()
+                                .map(each -> each.ended()
+                                        ? each.trial().over(spec)
+                                        : each.trial().running()))
                 .toList();
     }
 }

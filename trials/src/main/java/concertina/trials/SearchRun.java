@@ -237,7 +237,7 @@ final class SearchRun {
             convergence = rule == null ? null : rule.convergence();
             for (Trial told : ledger.look(SearchLife::told)) {
                 created.tell(told);
-                if (convergence != null) {
+                if (convergence != null && told.number() >= 0) {
                     convergence.tell(told);
                 }
             }
@@ -316,7 +316,7 @@ final class SearchRun {
             if (earlyStops != null) {
                 earlyStops.over(trial);
             }
-            tell(trial.over(ledger.spec().objectives()));
+            tell(trial.over(ledger.spec()));
         }
     }
 
@@ -438,7 +438,9 @@ final class SearchRun {
         boolean algorithmFailed = closing != null && closing.failed();
         return new SearchEvent.Ended(
                 algorithmFailed || life.best == null,
-                life.best == null && !algorithmFailed ? why + ", and none gave a value" + lastFailure(life) : why);
+                life.best == null && !algorithmFailed
+                        ? why + ", and none gave a value" + lastFailure(life)
+                        : life.bestViolates() ? why + ", and none met all constraints" : why);
     }
 
     private static String lastFailure(SearchLife life) {

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param given the points to try, in this order; empty when the algorithm proposes them
  * @param resource name under which a trial finds how much of the resource it was given; empty when the algorithm has none
  * @param objectives at least one; the first decides which trial is best
+ * @param constraints bounds that a trial should keep; one that does not is best only where none does
  * @param reported further metrics to keep, and which value of each stands for the trial
  * @param maxTrials so many trials at most; -1 for no limit
  * @param parallel so many trials at a time at most
@@ -37,6 +38,7 @@ public record SearchSpec(
         List<GivenPoint> given,
         String resource,
         List<Objective> objectives,
+        List<Constraint> constraints,
         Map<String, Aggregate> reported,
         long maxTrials,
         int parallel,
@@ -52,6 +54,8 @@ public record SearchSpec(
         parameters = List.copyOf(parameters);
         given = List.copyOf(given);
         objectives = List.copyOf(objectives);
+        // Searches recorded before there were constraints have none.
+        constraints = constraints == null ? List.of() : List.copyOf(constraints);
         reported = Collections.unmodifiableMap(new LinkedHashMap<>(reported));
     }
 
@@ -62,5 +66,45 @@ public record SearchSpec(
     /** The objective that decides which trial is best. */
     public Objective objective() {
         return objectives.getFirst();
+    }
+
+    /**
+     * Whether what counts of a trial is taken from one entry of its results, the last that has every objective and every constraint's
+     * metric, rather than the best of all entries: values that belong together must come from one state of the model.
+     */
+    public boolean oneEntry() {
+        return objectives.size() > 1 || !constraints.isEmpty();
+    }
+
+    /** What counts of one metric of a trial. */
+    public double value(Objective objective, MetricSummary summary) {
+        return oneEntry() ? summary.latest() : objective.value(summary);
+    }
+
+    /** One value for each objective whose metric is there, in their order. */
+    public List<Double> values(List<MetricSummary> metrics) {
+        return objectives.stream()
+                .flatMap(objective ->
+                        TrialLife.find(metrics, objective.metric()).map(summary -> value(objective, summary)).stream())
+                .toList();
+    }
+
+    /** The same for samplers, which minimise. */
+    double[] losses(List<MetricSummary> metrics) {
+        return objectives.stream()
+                .mapToDouble(objective -> loss(objective, TrialLife.of(metrics, objective.metric())))
+                .toArray();
+    }
+
+    double loss(Objective objective, MetricSummary summary) {
+        return objective.loss(value(objective, summary));
+    }
+
+    /** By how much each constraint is missed; 0 or less where it is kept. */
+    double[] violations(List<MetricSummary> metrics) {
+        return constraints.stream()
+                .mapToDouble(constraint -> constraint.violation(
+                        TrialLife.of(metrics, constraint.metric()).latest()))
+                .toArray();
     }
 }

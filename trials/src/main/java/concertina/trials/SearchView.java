@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  * @param duration how long it has run, without the time for which it was stopped
  * @param trials in order of their numbers
  * @param best the measured trial with the best value of the first objective, else the best that was stopped early; null before
+ * @param warmStart what the algorithm was told of earlier searches; null for nothing
  * @param running trials under way
  * @param complete trials that ended, failed ones among them
  * @param failed trials that ended without a value
@@ -27,6 +28,7 @@ public record SearchView(
         Duration duration,
         List<TrialView> trials,
         @Nullable TrialView best,
+        @Nullable WarmStart warmStart,
         int running,
         int complete,
         int failed) {}

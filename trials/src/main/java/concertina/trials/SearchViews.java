@@ -1,17 +1,22 @@
 package concertina.trials;
 
-import concertina.model.JobId;
 import concertina.model.JobState;
 import concertina.train.JobView;
 import concertina.train.Jobs;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Puts a search's state and that of its jobs together into what callers see. */
 final class SearchViews {
+    /** What a trial reached, as far as that counts. */
+    private record Reached(List<Double> values, List<Double> violations, List<MetricSummary> metrics) {
+        static final Reached NOTHING = new Reached(List.of(), List.of(), List.of());
+    }
+
     private SearchViews() {}
 
     static SearchView of(SearchLife life, Jobs jobs, String waits, Instant now) {
@@ -34,6 +39,7 @@ final class SearchViews {
                 life.ran(now),
                 List.copyOf(trials),
                 best == null ? null : trials.get((int) best.number),
+                life.earlier,
                 active ? life.openCount() : 0,
                 life.count() - life.openCount(),
                 life.failed);
@@ -75,29 +81,26 @@ final class SearchViews {
             case TrialResult.Measured(List<MetricSummary> metrics) ->
                 view(
                         trial,
-                        trial.job,
                         TrialView.State.FINISHED,
-                        spec.objective()
-                                .value(TrialLife.of(metrics, spec.objective().metric())),
-                        metrics,
+                        new Reached(
+                                spec.values(metrics),
+                                Arrays.stream(spec.violations(metrics)).boxed().toList(),
+                                metrics),
                         trial.startedAt,
                         trial.endedAt,
                         trial.reason);
             case TrialResult.Stopped(double step, List<MetricSummary> metrics, String reason) ->
                 view(
                         trial,
-                        trial.job,
                         TrialView.State.STOPPED,
-                        spec.objective()
-                                .value(TrialLife.of(metrics, spec.objective().metric())),
-                        metrics,
+                        new Reached(spec.values(metrics), List.of(), metrics),
                         trial.startedAt,
                         trial.endedAt,
                         reason);
             case TrialResult.Failed(String reason) ->
-                view(trial, trial.job, TrialView.State.FAILED, null, List.of(), trial.startedAt, trial.endedAt, reason);
+                view(trial, TrialView.State.FAILED, Reached.NOTHING, trial.startedAt, trial.endedAt, reason);
             case TrialResult.Killed(String reason) ->
-                view(trial, trial.job, TrialView.State.KILLED, null, List.of(), trial.startedAt, trial.endedAt, reason);
+                view(trial, TrialView.State.KILLED, Reached.NOTHING, trial.startedAt, trial.endedAt, reason);
         };
         trial.view = view;
         return view;
@@ -110,10 +113,8 @@ final class SearchViews {
                 trial.stopped ? TrialView.State.STOPPED : running ? TrialView.State.RUNNING : TrialView.State.SUBMITTED;
         return view(
                 trial,
-                trial.job,
                 shown,
-                null,
-                List.of(),
+                Reached.NOTHING,
                 found.map(JobView::startedAt).orElse(null),
                 trial.stopped ? found.map(JobView::endedAt).orElse(null) : null,
                 trial.stopped ? "the search was stopped" : trial.reason);
@@ -121,10 +122,8 @@ final class SearchViews {
 
     private static TrialView view(
             TrialLife trial,
-            JobId job,
             TrialView.State state,
-            @Nullable Double value,
-            List<MetricSummary> metrics,
+            Reached reached,
             @Nullable Instant startedAt,
             @Nullable Instant endedAt,
             String reason) {
@@ -133,10 +132,12 @@ final class SearchViews {
                 trial.point,
                 trial.resource,
                 trial.parent,
-                job,
+                trial.job,
                 state,
-                value,
-                metrics,
+                reached.values.isEmpty() ? null : reached.values.getFirst(),
+                reached.values,
+                reached.violations,
+                reached.metrics,
                 startedAt,
                 endedAt,
                 reason);

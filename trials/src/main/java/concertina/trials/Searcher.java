@@ -141,17 +141,25 @@ public final class Searcher implements Searches, AutoCloseable {
     }
 
     @Override
-    public SearchView create(String name, UserName creator, SearchSpec spec) {
+    public SearchView create(String name, UserName creator, SearchSpec spec, List<SearchView> earlier) {
         // Tells at once what the search's own thread would find out later.
         parts.samplers().create(spec, null);
+        WarmStart warmStart = earlier.isEmpty() ? null : WarmStart.of(spec, earlier);
         SearchRun run;
         lock.lock();
         try {
             checkNew(name, creator);
             Instant now = parts.clock().instant();
             SearchEvent.Created created = new SearchEvent.Created(creator, spec);
-            parts.journal().append(List.of(new SearchJournal.Entry(name, now, created)));
-            run = run(new SearchLife(name, created, now));
+            List<SearchEvent> events =
+                    warmStart == null ? List.of(created) : List.of(created, new SearchEvent.WarmStarted(warmStart));
+            parts.journal()
+                    .append(events.stream()
+                            .map(event -> new SearchJournal.Entry(name, now, event))
+                            .toList());
+            SearchLife life = new SearchLife(name, created, now);
+            events.stream().skip(1).forEach(event -> life.apply(event, now));
+            run = run(life);
             runs.put(name, run);
         } finally {
             lock.unlock();

@@ -17,7 +17,15 @@ public interface Searches {
      * Accepts a search and lets it begin. Throws as {@link #checkNew}, and INVALID_ARGUMENT when the algorithm or one of its settings
      * is not known.
      */
-    SearchView create(String name, UserName creator, SearchSpec spec);
+    default SearchView create(String name, UserName creator, SearchSpec spec) {
+        return create(name, creator, spec, List.of());
+    }
+
+    /**
+     * The same for one whose algorithm is first told what other searches found. INVALID_ARGUMENT when these were after something else,
+     * or the algorithm makes no use of it.
+     */
+    SearchView create(String name, UserName creator, SearchSpec spec, List<SearchView> earlier);
 
     Optional<SearchView> find(String name);
 

@@ -214,7 +214,7 @@ final class TrialJobs {
     /** The job whose results the trial is handed; null where it begins afresh or the user did not ask for that. */
     private @Nullable JobId parent(TrialLife trial) {
         Long parent = trial.parent;
-        return parent == null || !BuiltInSamplers.goesOn(ledger.spec().settings())
+        return parent == null || !BuiltInSamplers.goesOn(ledger.spec())
                 ? null
                 : ledger.<JobId>look(life -> life.trial(parent).job);
     }

@@ -5,6 +5,7 @@ import concertina.search.Point;
 import concertina.search.Trial;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
@@ -77,17 +78,17 @@ final class TrialLife {
     }
 
     /** The trial as its sampler is told of its end. */
-    Trial over(List<Objective> objectives) {
+    Trial over(SearchSpec spec) {
         return trial(
                 switch (result) {
                     case TrialResult.Measured(List<MetricSummary> metrics) ->
-                        new Trial.State.Complete(losses(objectives, metrics), new double[0]);
+                        new Trial.State.Complete(spec.losses(metrics), spec.violations(metrics));
                     case TrialResult.Stopped(double step, List<MetricSummary> metrics, String reason) ->
                         new Trial.State.Stopped(
                                 step,
-                                objectives
-                                        .getFirst()
-                                        .loss(of(metrics, objectives.getFirst().metric())));
+                                spec.loss(
+                                        spec.objective(),
+                                        of(metrics, spec.objective().metric())));
                     case TrialResult.Failed ignored -> new Trial.State.Failed();
                     case TrialResult.Killed ignored -> new Trial.State.Failed();
                     case null -> throw new IllegalStateException("trial " + number + " has not ended");
@@ -113,17 +114,12 @@ final class TrialLife {
                 state);
     }
 
-    private static double[] losses(List<Objective> objectives, List<MetricSummary> metrics) {
-        return objectives.stream()
-                .mapToDouble(objective -> objective.loss(of(metrics, objective.metric())))
-                .toArray();
+    static Optional<MetricSummary> find(List<MetricSummary> metrics, String name) {
+        return metrics.stream().filter(summary -> summary.name().equals(name)).findFirst();
     }
 
-    /** Throws when the metric is not among them, which the objectives of one that has a value always are. */
+    /** Throws when the metric is not among them, which those of the objectives and constraints of a measured trial always are. */
     static MetricSummary of(List<MetricSummary> metrics, String name) {
-        return metrics.stream()
-                .filter(summary -> summary.name().equals(name))
-                .findFirst()
-                .orElseThrow();
+        return find(metrics, name).orElseThrow();
     }
 }

@@ -4,9 +4,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.json.JsonFactory;
@@ -74,48 +77,71 @@ final class TrialMetrics {
     }
 
     private static TrialResult result(SearchSpec spec, List<JsonNode> entries) {
-        Set<String> wanted = new LinkedHashSet<>();
-        spec.objectives().forEach(objective -> wanted.add(objective.metric()));
-        int objectives = wanted.size();
-        wanted.addAll(spec.reported().keySet());
-        List<MetricSummary> summaries = new ArrayList<>();
-        int position = 0;
-        for (String metric : wanted) {
-            boolean needed = position++ < objectives;
-            double min = Double.POSITIVE_INFINITY;
-            double max = Double.NEGATIVE_INFINITY;
-            double latest = Double.NaN;
-            boolean written = false;
-            for (JsonNode entry : entries) {
-                JsonNode value = entry.path(metric);
-                if (value.isMissingNode()) {
-                    continue;
-                }
-                written = true;
-                if (!value.isNumber()) {
-                    if (needed) {
-                        return new TrialResult.Failed(
-                                "metric '" + metric + "' is " + shown(value) + " in " + FILE + ", accepted: a number");
-                    }
-                    continue;
-                }
-                double number = value.doubleValue();
-                if (Double.isFinite(number)) {
-                    min = Math.min(min, number);
-                    max = Math.max(max, number);
-                    latest = number;
-                }
-            }
-            if (Double.isFinite(latest)) {
-                summaries.add(new MetricSummary(metric, min, max, latest));
-            } else if (needed) {
-                return new TrialResult.Failed(
-                        written
-                                ? "metric '" + metric + "' is never a finite number in " + FILE
-                                : "metric '" + metric + "' is missing in " + FILE + known(entries));
+        Set<String> needed = new LinkedHashSet<>();
+        spec.objectives().forEach(objective -> needed.add(objective.metric()));
+        spec.constraints().forEach(constraint -> needed.add(constraint.metric()));
+        for (String metric : needed) {
+            String mistake = mistake(metric, entries);
+            if (mistake != null) {
+                return new TrialResult.Failed(mistake);
             }
         }
+        List<JsonNode> counting = spec.oneEntry() ? whole(needed, entries) : entries;
+        if (counting.isEmpty()) {
+            return new TrialResult.Failed(
+                    "no entry of " + FILE + " has a finite number for each of " + String.join(", ", needed));
+        }
+        List<MetricSummary> summaries = new ArrayList<>();
+        needed.forEach(metric -> summary(metric, counting).ifPresent(summaries::add));
+        spec.reported().keySet().stream()
+                .filter(metric -> !needed.contains(metric))
+                .forEach(metric -> summary(metric, entries).ifPresent(summaries::add));
         return new TrialResult.Measured(summaries);
+    }
+
+    /** Entries that have a finite number of every metric. */
+    private static List<JsonNode> whole(Set<String> metrics, List<JsonNode> entries) {
+        return entries.stream()
+                .filter(entry -> metrics.stream().allMatch(metric -> finite(entry.path(metric))))
+                .toList();
+    }
+
+    /** What is wrong with a metric that a trial must have; null when it can be used. */
+    private static @Nullable String mistake(String metric, List<JsonNode> entries) {
+        boolean written = false;
+        boolean known = false;
+        for (JsonNode entry : entries) {
+            JsonNode value = entry.path(metric);
+            if (!value.isMissingNode() && !value.isNumber()) {
+                return "metric '" + metric + "' is " + shown(value) + " in " + FILE + ", accepted: a number";
+            }
+            written |= !value.isMissingNode();
+            known |= finite(value);
+        }
+        return known
+                ? null
+                : written
+                        ? "metric '" + metric + "' is never a finite number in " + FILE
+                        : "metric '" + metric + "' is missing in " + FILE + known(entries);
+    }
+
+    private static boolean finite(JsonNode value) {
+        return value.isNumber() && Double.isFinite(value.doubleValue());
+    }
+
+    /** Empty where no entry has a finite number of the metric. */
+    private static Optional<MetricSummary> summary(String metric, List<JsonNode> entries) {
+        double[] values = entries.stream()
+                .map(entry -> entry.path(metric))
+                .filter(TrialMetrics::finite)
+                .mapToDouble(JsonNode::doubleValue)
+                .toArray();
+        if (values.length == 0) {
+            return Optional.empty();
+        }
+        double min = Arrays.stream(values).min().orElseThrow();
+        double max = Arrays.stream(values).max().orElseThrow();
+        return Optional.of(new MetricSummary(metric, min, max, values[values.length - 1]));
     }
 
     private static String known(List<JsonNode> entries) {

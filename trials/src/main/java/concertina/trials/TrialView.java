@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
  * @param resource how much of the resource it was given; null where the algorithm has none
  * @param parent number of the trial it went on from; null for a fresh start
  * @param value of the first objective; null unless it was measured or stopped early
+ * @param values one for each objective; empty unless it was measured or stopped early
+ * @param violations by how much it misses each constraint, 0 or less where it keeps it; empty unless it was measured
  * @param metrics what it reported; empty unless it was measured or stopped early
  * @param reason why it ended as it did, or why this point is tried
  */
@@ -23,6 +25,8 @@ public record TrialView(
         JobId job,
         State state,
         @Nullable Double value,
+        List<Double> values,
+        List<Double> violations,
         List<MetricSummary> metrics,
         @Nullable Instant startedAt,
         @Nullable Instant endedAt,

@@ -34,6 +34,7 @@ class BuiltInSamplersTest {
                 BuiltInSamplers.takesList(algorithm) ? List.of(new GivenPoint(1, point)) : List.of(),
                 BuiltInSamplers.resource(algorithm, settings),
                 List.of(new Objective("loss", false)),
+                List.of(),
                 Map.of(),
                 4,
                 2,
@@ -52,6 +53,9 @@ class BuiltInSamplersTest {
             settings.put("resourcename", "epochs");
             settings.put("ResourceValue", "27");
             settings.put("Eta", "3");
+        }
+        if (algorithm.equals("PBT")) {
+            settings.put("ResourceName", "epochs");
         }
         if (algorithm.equals("Grid")) {
             settings.put("Resolution", "5");
@@ -102,6 +106,11 @@ class BuiltInSamplersTest {
                 "ASHA | MinResourceValue | 99 | algoParams ResourceValue is '27.0', accepted: at least 99",
                 "Bayesian | CubeSize | 0 | algoParams CubeSize of Bayesian is '0', accepted: a whole number from 1",
                 "Bayesian | Noiseless | maybe | algoParams Noiseless of Bayesian is 'maybe', accepted: true or false",
+                "PBT | ResourceName | x | algoParams ResourceName is 'x', accepted: a name that no hyperparameter has",
+                "PBT | PopulationSize | 3 | algoParams PopulationSize of PBT is '3', accepted: a whole number from 4 to 10000",
+                "PBT | Rounds | 0 | algoParams Rounds of PBT is '0', accepted: a whole number from 1",
+                "PBT | RoundResource | 0 | algoParams RoundResource of PBT is '0', accepted: a number above 0",
+                "PBT | GoOnFromParent | true | parameter of algorithm PBT is 'GoOnFromParent', accepted: RandomSeed",
                 "Grid | Resolution | 0 | algoParams Resolution of Grid is '0', accepted: a whole number from 1",
             })
     void aMistakeIsNamed(String algorithm, String setting, String value, String message) {

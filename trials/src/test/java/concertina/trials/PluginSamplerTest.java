@@ -34,7 +34,8 @@ class PluginSamplerTest {
                     new Parameter.Choice("kind", List.of(new Value.Word("sgd"), new Value.Word("adam"))))),
             Map.of("random_seed", "2"),
             "[{\"name\": \"rate\", \"type\": \"Range\"}]",
-            new Objective("accuracy", true));
+            List.of(new Objective("accuracy", true)),
+            List.of());
     private static final String POINT = "{\"rate\": 0.3, \"depth\": 2.0, \"kind\": \"adam\"}";
 
     /** Answers what was prepared; a missing answer is a process that is gone. */

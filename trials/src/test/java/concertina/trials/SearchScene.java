@@ -77,13 +77,39 @@ final class SearchScene implements AutoCloseable {
             long maxMinutes,
             @Nullable EarlyStopping earlyStopping,
             @Nullable StopWhenConverged convergence) {
+        return spec(
+                framework,
+                List.of(new Objective("loss", false)),
+                List.of(),
+                maxTrials,
+                parallel,
+                maxMinutes,
+                earlyStopping,
+                convergence);
+    }
+
+    /** One that is after several things. */
+    static SearchSpec spec(List<Objective> objectives, List<Constraint> constraints, long maxTrials, int parallel) {
+        return spec(Framework.PYTORCH, objectives, constraints, maxTrials, parallel, -1, null, null);
+    }
+
+    private static SearchSpec spec(
+            Framework framework,
+            List<Objective> objectives,
+            List<Constraint> constraints,
+            long maxTrials,
+            int parallel,
+            long maxMinutes,
+            @Nullable EarlyStopping earlyStopping,
+            @Nullable StopWhenConverged convergence) {
         return new SearchSpec(
                 "random",
                 Map.of(),
                 List.of(new Parameter.Real("x", 0, 1), new Parameter.Whole("n", 1, 8)),
                 List.of(),
                 "",
-                List.of(new Objective("loss", false)),
+                objectives,
+                constraints,
                 Map.of("accuracy", Aggregate.LATEST),
                 maxTrials,
                 parallel,

@@ -66,6 +66,45 @@ class TrialMetricsTest {
                         failed -> assertThat(failed.reason()).contains(reason));
     }
 
+    private static final SearchSpec SEVERAL = SearchScene.spec(
+            List.of(new Objective("loss", false), new Objective("speed", true)),
+            List.of(new Constraint("memory", 16, false)),
+            1,
+            1);
+
+    @Test
+    void valuesThatBelongTogetherComeFromTheLastEntryThatHasThemAll() {
+        TrialResult read = TrialMetrics.result(SEVERAL, """
+                [{"loss": 1, "speed": 5, "memory": 20}, {"loss": 2, "speed": 4, "memory": 17, "accuracy": 0.5},
+                 {"loss": 0.5, "speed": NaN, "memory": 3}, {"loss": 0.25, "accuracy": 0.75}]""");
+        assertThat(read)
+                .isEqualTo(new TrialResult.Measured(List.of(
+                        new MetricSummary("loss", 1, 2, 2),
+                        new MetricSummary("speed", 4, 5, 4),
+                        new MetricSummary("memory", 17, 20, 17),
+                        new MetricSummary("accuracy", 0.5, 0.75, 0.75))));
+        List<MetricSummary> metrics = ((TrialResult.Measured) read).metrics();
+        assertThat(SEVERAL.values(metrics)).containsExactly(2.0, 4.0);
+        assertThat(SEVERAL.losses(metrics)).containsExactly(2, -4);
+        assertThat(SEVERAL.violations(metrics)).containsExactly(1);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "[{\"loss\": 1, \"speed\": 2}] | 'memory' is missing in val_dict_list.json, which holds loss, speed",
+                "[{\"loss\": 1, \"speed\": 2, \"memory\": \"big\"}] | 'memory' is '\"big\"'",
+                "[{\"loss\": 1, \"speed\": 2}, {\"memory\": 3}] | no entry of val_dict_list.json has a finite number for each of loss, speed, memory",
+            })
+    void withSeveralObjectivesOrConstraintsOneEntryNeedsThemAll(String text, String reason) {
+        assertThat(TrialMetrics.result(SEVERAL, text))
+                .isInstanceOfSatisfying(
+                        TrialResult.Failed.class,
+                        failed -> assertThat(failed.reason()).contains(reason));
+    }
+
     @Test
     void aMissingFileAndOneThatIsTooLargeFailTheTrial(@TempDir Path folder) throws IOException {
         assertThat(TrialMetrics.read(SPEC, List.of()))

@@ -90,7 +90,7 @@ final class SearchAnalysisRoutes {
             }
             String before = "[";
             for (TrialView trial : search.trials()) {
-                out.write(before + JSON.writeValueAsString(SearchJson.trial(trial)));
+                out.write(before + JSON.writeValueAsString(SearchJson.trial(search.spec(), trial)));
                 before = ",\n";
             }
             out.write(search.trials().isEmpty() ? "[]\n" : "]\n");
@@ -148,20 +148,21 @@ final class SearchAnalysisRoutes {
                         trial.point(),
                         OptionalDouble.empty(),
                         OptionalLong.empty(),
-                        new Trial.State.Complete(losses(search, trial), new double[0])));
+                        new Trial.State.Complete(losses(search, trial), violations(trial))));
             }
         }
         return trials;
     }
 
     private static double[] losses(SearchView search, TrialView trial) {
-        return search.spec().objectives().stream()
-                .mapToDouble(objective -> trial.metrics().stream()
-                        .filter(metric -> metric.name().equals(objective.metric()))
-                        .mapToDouble(objective::loss)
-                        .findFirst()
-                        .orElseThrow())
-                .toArray();
+        List<Objective> objectives = search.spec().objectives();
+        double[] losses = new double[objectives.size()];
+        Arrays.setAll(losses, i -> objectives.get(i).loss(trial.values().get(i)));
+        return losses;
+    }
+
+    private static double[] violations(TrialView trial) {
+        return trial.violations().stream().mapToDouble(violation -> violation).toArray();
     }
 
     private static Map<String, Object> importance(Looked looked, Context context) {
@@ -250,7 +251,8 @@ final class SearchAnalysisRoutes {
         answer.put(
                 "trials",
                 Analysis.paretoFront(trials(search)).stream()
-                        .map(number -> SearchJson.trial(search.trials().get(number.intValue())))
+                        .map(number ->
+                                SearchJson.trial(search.spec(), search.trials().get(number.intValue())))
                         .toList());
         Answers.json(context, answer);
     }

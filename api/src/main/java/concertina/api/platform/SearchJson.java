@@ -3,13 +3,16 @@ package concertina.api.platform;
 import concertina.search.Parameter;
 import concertina.search.Point;
 import concertina.search.Value;
+import concertina.trials.Constraint;
 import concertina.trials.SearchSpec;
 import concertina.trials.SearchView;
 import concertina.trials.TrialView;
+import concertina.trials.WarmStart;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Searches and trials as our own API shows them: numbers as numbers, what does not exist as null or left out. Pure. */
 final class SearchJson {
@@ -27,6 +30,10 @@ final class SearchJson {
         json.put("seconds", search.duration().toMillis() / 1000.0);
         json.put("algorithm", spec.algorithm());
         json.put("objectives", spec.objectives());
+        json.put(
+                "constraints",
+                spec.constraints().stream().map(SearchJson::constraint).toList());
+        json.put("warmStart", warmStart(search.warmStart()));
         json.put("maxTrials", spec.maxTrials());
         json.put("parallel", spec.parallel());
         json.put("trialCount", search.trials().size());
@@ -34,7 +41,7 @@ final class SearchJson {
         json.put("complete", search.complete());
         json.put("failed", search.failed());
         TrialView best = search.best();
-        json.put("best", best == null ? null : trial(best));
+        json.put("best", best == null ? null : trial(spec, best));
         return json;
     }
 
@@ -50,7 +57,7 @@ final class SearchJson {
         json.put(
                 "trials",
                 trials.subList(Math.max(0, trials.size() - latest), trials.size()).stream()
-                        .map(SearchJson::trial)
+                        .map(trial -> trial(search.spec(), trial))
                         .toList());
         return json;
     }
@@ -90,12 +97,32 @@ final class SearchJson {
         return json;
     }
 
-    static Map<String, Object> trial(TrialView trial) {
+    private static @Nullable Map<String, Object> warmStart(@Nullable WarmStart warmStart) {
+        if (warmStart == null) {
+            return null;
+        }
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("searches", warmStart.searches());
+        json.put("trials", warmStart.trials().size());
+        json.put("leftOut", warmStart.leftOut());
+        return json;
+    }
+
+    private static Map<String, Object> constraint(Constraint constraint) {
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("metric", constraint.metric());
+        json.put(constraint.least() ? "atLeast" : "atMost", constraint.bound());
+        return json;
+    }
+
+    static Map<String, Object> trial(SearchSpec spec, TrialView trial) {
         Map<String, Object> json = new LinkedHashMap<>();
         json.put("trial", trial.number());
         json.put("job", trial.job().value());
         json.put("state", trial.state());
         json.put("value", trial.value());
+        json.put("values", byObjective(spec, trial));
+        json.put("violations", missed(spec, trial));
         json.put("parameters", values(trial.point()));
         json.put("resource", trial.resource());
         json.put("parent", trial.parent());
@@ -104,6 +131,26 @@ final class SearchJson {
         json.put("endedAt", trial.endedAt());
         json.put("reason", trial.reason());
         return json;
+    }
+
+    private static Map<String, Double> byObjective(SearchSpec spec, TrialView trial) {
+        Map<String, Double> values = new LinkedHashMap<>();
+        for (int i = 0; i < trial.values().size(); i++) {
+            values.put(spec.objectives().get(i).metric(), trial.values().get(i));
+        }
+        return values;
+    }
+
+    /** By how much each constraint is missed that is missed. */
+    private static Map<String, Double> missed(SearchSpec spec, TrialView trial) {
+        Map<String, Double> missed = new LinkedHashMap<>();
+        for (int i = 0; i < trial.violations().size(); i++) {
+            double violation = trial.violations().get(i);
+            if (violation > 0) {
+                missed.put(spec.constraints().get(i).metric(), violation);
+            }
+        }
+        return missed;
     }
 
     static Map<String, Object> values(Point point) {

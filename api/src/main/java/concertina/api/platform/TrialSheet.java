@@ -3,6 +3,7 @@ package concertina.api.platform;
 import concertina.search.Parameter;
 import concertina.search.Value;
 import concertina.trials.MetricSummary;
+import concertina.trials.SearchSpec;
 import concertina.trials.SearchView;
 import concertina.trials.TrialView;
 import java.io.IOException;
@@ -32,13 +33,13 @@ final class TrialSheet {
         for (TrialView trial : search.trials()) {
             trial.metrics().forEach(metric -> metrics.add(metric.name()));
         }
-        out.write(String.join(",", heading(parameters, metrics)) + LINE_END);
+        out.write(String.join(",", heading(search.spec(), parameters, metrics)) + LINE_END);
         for (TrialView trial : search.trials()) {
-            out.write(String.join(",", line(trial, parameters, metrics)) + LINE_END);
+            out.write(String.join(",", line(search.spec(), trial, parameters, metrics)) + LINE_END);
         }
     }
 
-    private static List<String> heading(List<String> parameters, Set<String> metrics) {
+    private static List<String> heading(SearchSpec spec, List<String> parameters, Set<String> metrics) {
         List<String> cells = new ArrayList<>();
         List.of("trial", "job", "state", "value").forEach(name -> cells.add(text(name)));
         parameters.forEach(name -> cells.add(text("parameter " + name)));
@@ -47,11 +48,12 @@ final class TrialSheet {
                 cells.add(text(which + " " + name));
             }
         }
+        spec.constraints().forEach(constraint -> cells.add(text("missed by " + constraint.metric())));
         List.of("resource", "parent", "started at", "ended at", "reason").forEach(name -> cells.add(text(name)));
         return cells;
     }
 
-    private static List<String> line(TrialView trial, List<String> parameters, Set<String> metrics) {
+    private static List<String> line(SearchSpec spec, TrialView trial, List<String> parameters, Set<String> metrics) {
         List<String> cells = new ArrayList<>();
         cells.add(Long.toString(trial.number()));
         cells.add(text(trial.job().value()));
@@ -65,6 +67,12 @@ final class TrialSheet {
             cells.add(metric == null ? "" : plain(metric.min()));
             cells.add(metric == null ? "" : plain(metric.max()));
             cells.add(metric == null ? "" : plain(metric.latest()));
+        }
+        for (int i = 0; i < spec.constraints().size(); i++) {
+            cells.add(
+                    trial.violations().isEmpty()
+                            ? ""
+                            : plain(Math.max(0, trial.violations().get(i))));
         }
         cells.add(plain(trial.resource()));
         cells.add(plain(trial.parent()));

@@ -19,6 +19,7 @@ import java.net.URLDecoder;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -90,10 +91,13 @@ final class HyperSearchRoutes {
             boolean firstGeneration = request.firstGeneration() && basic(context);
             String name = name(request, caller, firstGeneration);
             searches.searches().checkNew(name, caller.user());
+            List<SearchView> earlier = request.warmStart().stream()
+                    .map(each -> searches.find(caller, each))
+                    .toList();
             Optional<FilePart> model = form.files().stream()
                     .filter(file -> !file.name().equals(DATA))
                     .findFirst();
-            create(name, caller, request, job(request), model.orElse(null));
+            create(name, caller, request, earlier, job(request), model.orElse(null));
             answer(context, name, firstGeneration);
         }
     }
@@ -146,7 +150,13 @@ final class HyperSearchRoutes {
         }
     }
 
-    private void create(String name, Caller caller, SearchRequest request, JobSpec job, @Nullable FilePart model)
+    private void create(
+            String name,
+            Caller caller,
+            SearchRequest request,
+            List<SearchView> earlier,
+            JobSpec job,
+            @Nullable FilePart model)
             throws IOException {
         long seed = seeds.nextLong();
         if (model == null) {
@@ -157,14 +167,15 @@ final class HyperSearchRoutes {
             } catch (ConcertinaException refused) {
                 throw SearchRequest.inArguments(refused);
             }
-            searches.searches().create(name, caller.user(), request.spec(SubmitLine.withoutCode(job), null, seed));
+            searches.searches()
+                    .create(name, caller.user(), request.spec(SubmitLine.withoutCode(job), null, seed), earlier);
             return;
         }
         JobId code = jobs.jobs().nextId();
         boolean created = false;
         try {
             JobSpec placed = placed(job, caller, code, model);
-            searches.searches().create(name, caller.user(), request.spec(placed, code, seed));
+            searches.searches().create(name, caller.user(), request.spec(placed, code, seed), earlier);
             created = true;
         } finally {
             if (!created) {

@@ -10,9 +10,9 @@ import concertina.trials.Aggregate;
 import concertina.trials.BuiltInSamplers;
 import concertina.trials.EarlyStopping;
 import concertina.trials.GivenPoint;
-import concertina.trials.Objective;
 import concertina.trials.SearchSpec;
 import concertina.trials.StopWhenConverged;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -29,6 +29,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param name the wanted name; null when the platform is to choose one
  * @param firstGeneration whether it has the form of the first generation, which names an instance group
  * @param args the command line of every trial
+ * @param warmStart names of searches whose trials the algorithm is told first
  */
 record SearchRequest(
         @Nullable String name,
@@ -38,7 +39,8 @@ record SearchRequest(
         Map<String, String> settings,
         List<Parameter> parameters,
         List<GivenPoint> given,
-        Objective objective,
+        Goals goals,
+        List<String> warmStart,
         Map<String, Aggregate> reported,
         long maxTrials,
         int parallel,
@@ -47,6 +49,7 @@ record SearchRequest(
         @Nullable StopWhenConverged convergence,
         String echo) {
     private static final int MOST_PARALLEL = 100_000;
+    private static final int MOST_EARLIER = 100;
     private static final int LONGEST_NAME = 200;
 
     static SearchRequest read(String text) {
@@ -65,7 +68,6 @@ record SearchRequest(
         List<GivenPoint> given = list ? HyperParameters.experiments(experiments) : List.of();
         List<Parameter> parameters = list ? HyperParameters.union(given) : HyperParameters.space(hyperParameters);
         var unused = new Space(parameters);
-        String metric = Fields.needed(algorithm, "algoDef", "objectiveMetric", "a key of val_dict_list.json");
         long maxTrials = Fields.limit(algorithm, "algoDef", "maxJobNum");
         return new SearchRequest(
                 name(data),
@@ -76,7 +78,8 @@ record SearchRequest(
                 settings(algorithm),
                 parameters,
                 given,
-                new Objective(metric, maximize(algorithm)),
+                Goals.read(algorithm),
+                warmStart(algorithm),
                 reported(algorithm),
                 !list ? maxTrials : maxTrials < 0 ? given.size() : Math.min(maxTrials, given.size()),
                 parallel(algorithm),
@@ -94,7 +97,8 @@ record SearchRequest(
                 parameters,
                 given,
                 BuiltInSamplers.resource(algorithm, settings),
-                List.of(objective),
+                goals.objectives(),
+                goals.constraints(),
                 reported,
                 maxTrials,
                 parallel,
@@ -177,13 +181,32 @@ record SearchRequest(
         return settings;
     }
 
-    private static boolean maximize(JsonNode algorithm) {
-        String objective = Fields.text(algorithm, "algoDef", "objective").orElse("minimize");
-        return switch (objective.toLowerCase(Locale.ROOT)) {
-            case "minimize" -> false;
-            case "maximize" -> true;
-            default -> throw ConcertinaException.invalid("algoDef.objective", objective, "minimize or maximize");
-        };
+    private static List<String> warmStart(JsonNode algorithm) {
+        String path = "algoDef.warmStart";
+        if (!Fields.given(algorithm.path("warmStart"))) {
+            return List.of();
+        }
+        JsonNode posted = Fields.object(algorithm, "algoDef", "warmStart");
+        for (String member : posted.propertyNames()) {
+            if (!member.equals("searches")) {
+                throw ConcertinaException.invalid(path, member, "searches");
+            }
+        }
+        List<JsonNode> searches = Fields.list(posted, path, "searches");
+        if (searches.isEmpty() || searches.size() > MOST_EARLIER) {
+            throw ConcertinaException.invalid(
+                    path + ".searches",
+                    Fields.shown(posted.path("searches")),
+                    "the names of 1 to " + MOST_EARLIER + " searches");
+        }
+        List<String> names = new ArrayList<>();
+        for (JsonNode search : searches) {
+            if (!search.isString() || search.asString().isBlank() || names.contains(search.asString())) {
+                throw ConcertinaException.invalid(path + ".searches", Fields.shown(search), "names that differ");
+            }
+            names.add(search.asString());
+        }
+        return names;
     }
 
     private static Map<String, Aggregate> reported(JsonNode algorithm) {

@@ -25,7 +25,8 @@ final class SearchTask {
     private static final DateTimeFormatter LOCAL = DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss", Locale.ROOT);
     private static final List<String> ECHOED =
             List.of("algorithm", "maxJobNum", "maxParalleJobNum", "maxRunTime", "objective", "objectiveMetric");
-    private static final List<String> OWN = List.of("earlyStopping", "stopWhenConverged");
+    private static final List<String> OWN =
+            List.of("objectives", "constraints", "warmStart", "earlyStopping", "stopWhenConverged");
     private static final JsonMapper JSON = JsonMapper.builder().build();
 
     private SearchTask() {}

@@ -56,6 +56,10 @@ class HyperSearchApiTest {
         return "'algoDef': {'algorithm': 'random', 'objectiveMetric': 'loss', 'objective': 'Minimize'" + more + "}";
     }
 
+    private static String goals(String members) {
+        return "'algoDef': {'algorithm': 'random', " + members + "}";
+    }
+
     private static String data(String... members) {
         return "{" + String.join(", ", members) + "}";
     }
@@ -423,6 +427,55 @@ class HyperSearchApiTest {
                 Arguments.of(
                         data(MODEL, algorithm(", 'stopWhenConverged': {'patience': 3, 'tolerance': -1}"), RATE),
                         "algoDef.stopWhenConverged.tolerance is '-1', accepted: a number from 0"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'objectives': [{'metric': 'loss'}]"), RATE),
+                        "algoDef.objectiveMetric is 'loss', accepted: nothing beside objectives"),
+                Arguments.of(
+                        data(MODEL, goals("'objectives': [{'metric': 'a'}], 'objective': 'minimize'"), RATE),
+                        "algoDef.objective is 'minimize', accepted: nothing beside objectives"),
+                Arguments.of(
+                        data(MODEL, goals("'objectives': {'metric': 'a'}"), RATE),
+                        "algoDef.objectives is '{\"metric\":\"a\"}', accepted: a list"),
+                Arguments.of(
+                        data(MODEL, goals("'objectives': ['a', 'b']"), RATE),
+                        "algoDef.objectives[0] is 'a', accepted: an object with metric, objective"),
+                Arguments.of(
+                        data(MODEL, goals("'objectives': [{'metric': 'a'}, {'metric': 'a'}]"), RATE),
+                        "algoDef.objectives[1].metric is 'a', accepted: metrics that differ"),
+                Arguments.of(
+                        data(MODEL, goals("'objectives': [{'metric': 'a', 'objective': 'less'}]"), RATE),
+                        "algoDef.objectives[0].objective is 'less', accepted: minimize or maximize"),
+                Arguments.of(
+                        data(MODEL, goals("'objectives': [{'metric': 'a', 'weight': 2}]"), RATE),
+                        "algoDef.objectives[0] is 'weight', accepted: metric, objective"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                goals("'objectives': [{'metric': 'a'}, {'metric': 'b'}],"
+                                        + " 'stopWhenConverged': {'patience': 3}"),
+                                RATE),
+                        "accepted: nothing where a search has several objectives"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'constraints': [{'metric': 'memory'}]"), RATE),
+                        "accepted: exactly one of atMost and atLeast"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'constraints': [{'metric': 'memory', 'atMost': 'much'}]"), RATE),
+                        "algoDef.constraints[0].atMost is 'much', accepted: a number"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'constraints': [{'atMost': 1}]"), RATE),
+                        "algoDef.constraints[0].metric is '', accepted: a key of val_dict_list.json"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'warmStart': ['a']"), RATE),
+                        "algoDef.warmStart is '[\"a\"]', accepted: an object"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'warmStart': {'search': ['a']}"), RATE),
+                        "algoDef.warmStart is 'search', accepted: searches"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'warmStart': {'searches': []}"), RATE),
+                        "algoDef.warmStart.searches is '[]', accepted: the names of 1 to 100 searches"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'warmStart': {'searches': ['a', 'a']}"), RATE),
+                        "algoDef.warmStart.searches is 'a', accepted: names that differ"),
                 Arguments.of(data(MODEL, algorithm(", 'maxRunTime': 'long'"), RATE), "algoDef.maxRunTime is 'long'"),
                 Arguments.of(
                         data(MODEL, algorithm(", 'maxParalleJobNum': 0"), RATE), "algoDef.maxParalleJobNum is '0'"),
@@ -540,6 +593,49 @@ class HyperSearchApiTest {
     private HttpResponse<String> enqueue(String user, String point) {
         return server.send(server.as(user, "/concertina/v1/searches/line/points")
                 .POST(HttpRequest.BodyPublishers.ofString(point)));
+    }
+
+    @Test
+    void aSearchBeginsWithWhatEarlierOnesOfTheUserFound() throws IOException {
+        created("bob", usual("before", 1));
+        finish(
+                awaitExperiments("before", 1)
+                        .get("experiments")
+                        .get(0)
+                        .get("appId")
+                        .asString(),
+                "{\"loss\": 0.5}");
+        awaitTask("before", "state", "FINISHED");
+        String warm = ", 'warmStart': {'searches': ['before']}";
+        created("bob", data("'hpoName': 'after'", MODEL, algorithm(warm), RATE));
+
+        assertThat(server.json("bob", "/concertina/v1/searches/after")
+                        .get("warmStart")
+                        .toString())
+                .isEqualTo("{\"searches\":[\"before\"],\"trials\":1,\"leftOut\":0}");
+        assertThat(task("bob", "after").at("/algoDef/warmStart/searches/0").asString())
+                .isEqualTo("before");
+
+        for (String name : List.of("before", "never")) {
+            HttpResponse<String> answer =
+                    post("eve", data("'hpoName': 'hers'", MODEL, algorithm(warm.replace("before", name)), RATE));
+            assertThat(answer.statusCode()).isEqualTo(404);
+            assertThat(answer.body()).isEqualTo("Error 404: cannot find model tuning " + name + "\n");
+        }
+        assertThat(post("bob", data(MODEL, algorithm(warm).replace("'loss'", "'error'"), RATE))
+                        .body())
+                .isEqualTo(
+                        "Error 400: algoDef.warmStart is 'before, which is to minimize loss', accepted: a search that"
+                                + " is to minimize error\n");
+        assertThat(post(
+                                "bob",
+                                data(
+                                        MODEL,
+                                        "'algoDef': {'algorithm': 'asha', 'objectiveMetric': 'loss'" + warm
+                                                + ", 'algoParams': {'ResourceName': 'epochs', 'ResourceValue': 9}}",
+                                        RATE))
+                        .body())
+                .contains("accepted: nothing for algorithm asha, which gives trials a resource");
     }
 
     @Test
