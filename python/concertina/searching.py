@@ -6,14 +6,15 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from concertina.client import FINAL_STATES, Access, Client, ClientError, Refused, Unreachable
+from concertina.goals import Goals, dominates
 from concertina.packing import FOLDER, MAIN, pack_objective
-from concertina.trial import ASKED, METRIC, PROBE, RESULTS, Choice, Real, Trial, Whole
+from concertina.trial import ASKED, PROBE, RESULTS, Choice, Real, Trial, Whole
 
 POLL_SECONDS = 0.5
 PATIENCE_SECONDS = 300.0
@@ -25,7 +26,10 @@ class SearchFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What came of a trial. `number` is -1 for the first job of a search whose space was learnt; `value` is None where it gave none."""
+    """What came of a trial. `number` is -1 for the first job of a search whose space was learnt; `value` is None where it gave none.
+
+    `values` holds all objectives where there are several, `violations` by how much it misses constraints that it misses.
+    """
 
     number: int
     job: str
@@ -33,6 +37,8 @@ class TrialOutcome:
     value: float | None
     parameters: dict[str, Any]
     reason: str
+    values: dict[str, float] = field(default_factory=dict)
+    violations: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,18 +48,26 @@ class SearchResult:
     name: str
     state: str
     reason: str
-    maximize: bool
     trials: list[TrialOutcome]
+    _goals: Goals = field(repr=False)
     _access: Access = field(repr=False)
 
     @property
     def best(self) -> TrialOutcome:
-        """The trial with the best value. Raises ValueError where none has one."""
+        """The trial with the best value, of several objectives the first; one that misses a constraint only where none keeps all.
+
+        Raises ValueError where none has a value.
+        """
         measured = [trial for trial in self.trials if trial.value is not None]
         if not measured:
             raise ValueError(f"no trial of search {self.name} gave a value")
-        sign = -1.0 if self.maximize else 1.0
-        return min(measured, key=lambda trial: sign * (trial.value or 0.0))
+        return min(measured, key=lambda trial: self._goals.rank(trial.values, trial.violations))
+
+    @property
+    def front(self) -> list[TrialOutcome]:
+        """The trials that keep all constraints and that no other beats in every objective."""
+        kept = [(trial, self._goals.losses(trial.values)) for trial in self.trials if trial.state == "FINISHED" and not trial.violations]
+        return [trial for trial, losses in kept if not any(dominates(other, losses) for _, other in kept)]
 
     def importance(self) -> dict[str, float]:
         """The share of the value's variance that each hyperparameter explains by itself, the largest first."""
@@ -71,7 +85,7 @@ class SearchResult:
 
 
 def search(
-    objective: Callable[[Trial], float],
+    objective: Callable[[Trial], float | Mapping[str, float]],
     space: Mapping[str, Real | Whole | Choice] | None = None,
     *,
     trials: int = 20,
@@ -79,6 +93,9 @@ def search(
     algorithm: str = "Auto",
     settings: Mapping[str, Any] | None = None,
     maximize: bool = False,
+    directions: Mapping[str, str] | None = None,
+    constraints: Sequence[str] = (),
+    warm_start: Sequence[str] = (),
     minutes: int | None = None,
     name: str | None = None,
     arguments: str = "",
@@ -96,6 +113,10 @@ def search(
     range, to learn what is asked for; what it does not come past is later drawn at random. With `space`, a dict of names to `Real`,
     `Whole` and `Choice`, all trials are the algorithm's.
 
+    Several objectives are named by `directions={"loss": "minimize", "speed": "maximize"}`, bounds by `constraints=["memory<=16"]`. The
+    objective then returns a dict with all of these metrics; of a single objective without a name the key is "value". `warm_start` names
+    earlier searches whose trials the algorithm learns from first.
+
     Each trial is a job of one worker; `arguments` are further words of its command line, such as "--workerMemory 4g". `settings` are
     the algorithm's parameters, such as {"RandomSeed": 2}. Interrupting stops the search. The server is found as `concertina.client`
     finds it. Raises SearchFailed when no trial gave a value, ValueError and TypeError for what is not accepted.
@@ -110,12 +131,13 @@ def search(
             raise TypeError(f"space[{key!r}] is {kind!r}; accepted is Real, Whole or Choice")
     if space is not None and not space:
         raise ValueError("space is {}; accepted is at least one hyperparameter, or None to learn it")
+    goals = Goals.read(maximize, directions, constraints)
     access = Access.find(server, user, password, token, certificate)
     line = f"--exec-start PyTorch --model-dir {FOLDER} --model-main {MAIN} {arguments}".strip()
     with tempfile.TemporaryDirectory() as scratch, Client(access) as client:
         archive = Path(scratch, "search.modelDir.tar")
         warnings = pack_objective(archive, objective)
-        run = _Run(client, archive, line, maximize, progress)
+        run = _Run(client, archive, line, goals, progress)
         for warning in warnings:
             run.say(warning)
         parameters: list[dict[str, Any]]
@@ -131,8 +153,8 @@ def search(
                 "maxJobNum": trials - len(before),
                 "maxParalleJobNum": parallel,
                 "maxRunTime": -1 if minutes is None else minutes,
-                "objectiveMetric": METRIC,
-                "objective": "maximize" if maximize else "minimize",
+                **goals.posted(),
+                **({"warmStart": {"searches": list(warm_start)}} if warm_start else {}),
                 "algoParams": [{"name": key, "value": str(value)} for key, value in (settings or {}).items()],
             },
             "hyperParams": parameters,
@@ -145,11 +167,11 @@ def search(
 class _Run:
     """One call of `search`."""
 
-    def __init__(self, client: Client, archive: Path, line: str, maximize: bool, progress: bool):
+    def __init__(self, client: Client, archive: Path, line: str, goals: Goals, progress: bool):
         self._client = client
         self._archive = archive
         self._line = line
-        self._maximize = maximize
+        self._goals = goals
         self._progress = progress
 
     def say(self, text: str) -> None:
@@ -172,10 +194,14 @@ class _Run:
         asked = json.loads(self._client.file(job, ASKED))
         if not asked:
             raise SearchFailed(f"the objective asked its trial for nothing in job {job}; accepted is at least one of real, whole, choice")
-        values = [each[METRIC] for each in json.loads(self._client.file(job, RESULTS))]
+        try:
+            values, violations = self._goals.measured(json.loads(self._client.file(job, RESULTS)))
+        except ValueError as error:
+            raise SearchFailed(f"the first trial, job {job}: {error}") from None
         parameters = {each["name"]: each["value"] for each in asked}
-        value = max(values) if self._maximize else min(values)
-        outcome = TrialOutcome(-1, job, "FINISHED", value, parameters, "the middle of every range, to learn the space")
+        value = next(iter(values.values()))
+        reason = "the middle of every range, to learn the space"
+        outcome = TrialOutcome(-1, job, "FINISHED", value, parameters, reason, values, violations)
         self.say(_line_of(outcome))
         return outcome, [{key: each[key] for key in each if key not in ("value", "known")} for each in asked]
 
@@ -194,7 +220,7 @@ class _Run:
         outcomes = [self._whole(_outcome(trial), learnt) for trial in view["trials"]]
         if view["state"] == "FAILED" and not before:
             raise SearchFailed(f"search {name}: {view['reason']}")
-        return SearchResult(name, view["state"], view["reason"], self._maximize, [*before, *outcomes], self._client.access)
+        return SearchResult(name, view["state"], view["reason"], [*before, *outcomes], self._goals, self._client.access)
 
     def _follow(self, name: str) -> dict[str, Any]:
         known: dict[int, str] = {}
@@ -234,17 +260,25 @@ class _Run:
             asked = json.loads(self._client.file(trial.job, ASKED))
         except Refused:
             return trial
-        return TrialOutcome(
-            trial.number, trial.job, trial.state, trial.value, {each["name"]: each["value"] for each in asked}, trial.reason
-        )
+        return replace(trial, parameters={each["name"]: each["value"] for each in asked})
 
 
 def _outcome(trial: dict[str, Any]) -> TrialOutcome:
-    return TrialOutcome(trial["trial"], trial["job"], trial["state"], trial["value"], dict(trial["parameters"]), trial["reason"])
+    return TrialOutcome(
+        trial["trial"],
+        trial["job"],
+        trial["state"],
+        trial["value"],
+        dict(trial["parameters"]),
+        trial["reason"],
+        dict(trial["values"]),
+        dict(trial["violations"]),
+    )
 
 
 def _line_of(trial: TrialOutcome) -> str:
-    value = "" if trial.value is None else f"  {trial.value:.5g}"
+    value = "".join(f"  {each:.5g}" for each in trial.values.values())
+    value += "".join(f"  misses {name} by {by:.5g}" for name, by in trial.violations.items())
     shown = ", ".join(f"{name} {each:.5g}" if isinstance(each, float) else f"{name} {each}" for name, each in trial.parameters.items())
     reason = f"  {trial.reason}" if trial.state in ("FAILED", "KILLED") else ""
     return f"trial {trial.number:>3}  {trial.state:<9}{value}  {shown}{reason}"

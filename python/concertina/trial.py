@@ -13,7 +13,7 @@ import pickle
 import random
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,10 +172,13 @@ class Trial:
         value: _T = self._ask(name, Choice(values))
         return value
 
-    def report(self, value: float, step: int | None = None) -> None:
-        """Say how far it is; counts as a result: a trial's value is the best of what it reported and returned."""
-        number = float(value)
-        self._reports.append({"steps": len(self._reports) + 1 if step is None else step, METRIC: number})
+    def report(self, value: float | Mapping[str, float], step: int | None = None) -> None:
+        """Say how far it is; counts as a result: a trial's value is the best of what it reported and returned.
+
+        In a search with several objectives or constraints `value` is a mapping of their names to numbers, and the last one counts.
+        """
+        numbers = {METRIC: float(value)} if not isinstance(value, Mapping) else {str(name): float(each) for name, each in value.items()}
+        self._reports.append({"steps": len(self._reports) + 1 if step is None else step, **numbers})
         self._write(RESULTS, self._reports)
 
     def _ask(self, name: str, kind: Real | Whole | Choice) -> Any:
@@ -206,10 +209,11 @@ class Trial:
         ]
 
     def _finish(self, value: Any) -> None:
-        if isinstance(value, bool) or not hasattr(value, "__float__"):
-            raise TypeError(f"the objective returned {value!r}; accepted is a number")
+        numbers = value.values() if isinstance(value, Mapping) else [value]
+        if not numbers or any(isinstance(each, bool) or not hasattr(each, "__float__") for each in numbers):
+            raise TypeError(f"the objective returned {value!r}; accepted is a number, or a dict of numbers")
         self._write(ASKED, self._asked())
-        self.report(float(value))
+        self.report(value)
 
     def _write(self, name: str, content: Any) -> None:
         incoming = self._results / f".{name}.{os.getpid()}"

@@ -82,6 +82,16 @@ def test_one_name_has_one_range_and_a_result_is_a_number(tmp_path):
     assert trial.real("rate", 0, 1) == trial.real("rate", 0, 1)
     with pytest.raises(ValueError, match="accepted is one of them"):
         trial.real("rate", 0, 2)
-    for value in (None, "low", True):
+    for value in (None, "low", True, {}, {"loss": None}):
         with pytest.raises(TypeError, match="accepted is a number"):
             trial._finish(value)
+
+
+def test_several_metrics_of_a_trial_lie_in_one_entry(tmp_path):
+    trial = Trial(0, {"rate": 0.5}, tmp_path)
+    trial.report({"loss": 3, "speed": 1.5})
+    trial._finish({"loss": 2, "speed": 1})
+    assert left(tmp_path, "val_dict_list.json") == [
+        {"steps": 1, "loss": 3.0, "speed": 1.5},
+        {"steps": 2, "loss": 2.0, "speed": 1.0},
+    ]

@@ -15,11 +15,12 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import tools.jackson.databind.node.ObjectNode;
 
 /** Searches of hyperparameters: begin, watch, end, and ask what they found. */
 @Command(
         name = "search",
-        description = "Search hyperparameters: run, list, show, stop, restart, delete, importance, export.",
+        description = "Search hyperparameters: run, list, show, stop, restart, delete, importance, front, export.",
         mixinStandardHelpOptions = true,
         subcommands = {
             SearchRunCommand.class,
@@ -29,6 +30,7 @@ import picocli.CommandLine.Spec;
             SearchCommand.RestartCommand.class,
             SearchCommand.DeleteCommand.class,
             SearchCommand.ImportanceCommand.class,
+            SearchCommand.FrontCommand.class,
             SearchCommand.ExportCommand.class
         })
 final class SearchCommand implements Runnable {
@@ -40,7 +42,8 @@ final class SearchCommand implements Runnable {
     @Override
     public void run() {
         throw new CommandLine.ParameterException(
-                spec.commandLine(), "search needs one of run, list, show, stop, restart, delete, importance, export");
+                spec.commandLine(),
+                "search needs one of run, list, show, stop, restart, delete, importance, front, export");
     }
 
     /** The path of one search in our own API. */
@@ -137,6 +140,28 @@ final class SearchCommand implements Runnable {
         public Integer call() throws InterruptedException {
             try (ServerClient client = data.client()) {
                 SearchTable.importance(client.get(path(search) + "/importance")).forEach(System.out::println);
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "front",
+            description = "List the trials that no other beats in every objective.",
+            mixinStandardHelpOptions = true)
+    static final class FrontCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Parameters(paramLabel = "SEARCH", description = "Name of the search.")
+        private String search = "";
+
+        @Override
+        public Integer call() throws InterruptedException {
+            try (ServerClient client = data.client()) {
+                ObjectNode shown = (ObjectNode) client.get(path(search) + "?latest=0");
+                shown.set("trials", client.get(path(search) + "/pareto-front").path("trials"));
+                SearchTable.trials(shown).forEach(System.out::println);
             }
             return 0;
         }

@@ -18,12 +18,18 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Begins a search whose trials all run one script; every word after the framework travels as it is. */
+/**
+ * Begins a search whose trials all run one script: from options, every word after the framework travelling as it is, or from a file that
+ * holds the request as the search API takes it.
+ */
 @Command(
         name = "run",
         description = "Begin a search; prints its name.",
         mixinStandardHelpOptions = true,
         footer = {
+            "",
+            "Instead of FRAMEWORK, a FILE with the whole request (JSON, or a Python dict; - for standard input) and after it",
+            "the script or folder that modelSpec.args names:  concertina search run --follow request.json train.py",
             "",
             "A trial finds its values in config.json and leaves val_dict_list.json in RESULT_DIR (docs/search.md).",
             "Options of this command come before FRAMEWORK; what follows it is as for 'submit'. Example:",
@@ -37,7 +43,6 @@ final class SearchRunCommand implements Callable<Integer> {
     @Option(
             names = {"-p", "--param"},
             paramLabel = "SPACE",
-            required = true,
             description = "NAME=LOW..HIGH, behind it :int, :log or :step=S; or NAME=VALUE,VALUE,…; once for each.")
     private List<String> parameters = new ArrayList<>();
 
@@ -62,11 +67,30 @@ final class SearchRunCommand implements Callable<Integer> {
     @Option(names = "--minutes", paramLabel = "N", description = "End after so many minutes.")
     private int minutes = -1;
 
-    @Option(names = "--metric", paramLabel = "NAME", description = "What counts; ${DEFAULT-VALUE} unless given.")
-    private String metric = "loss";
+    @Option(names = "--metric", paramLabel = "NAME", description = "What counts; loss unless given.")
+    private String metric = "";
 
     @Option(names = "--maximize", description = "Make the metric as large as can be, not as small.")
     private boolean maximize;
+
+    @Option(
+            names = "--objective",
+            paramLabel = "METRIC",
+            description =
+                    "In place of --metric: METRIC or METRIC:maximize, once for each of several that are sought at once.")
+    private List<String> objectives = new ArrayList<>();
+
+    @Option(
+            names = "--constraint",
+            paramLabel = "BOUND",
+            description = "A bound to keep, \"memory<=16\" or \"accuracy>=0.9\"; once for each.")
+    private List<String> constraints = new ArrayList<>();
+
+    @Option(
+            names = "--warm-start",
+            paramLabel = "SEARCH",
+            description = "An earlier search whose trials the algorithm learns from first; once for each.")
+    private List<String> earlier = new ArrayList<>();
 
     @Option(names = "--name", paramLabel = "NAME", description = "Name of the search; made up unless given.")
     private String name = "";
@@ -76,7 +100,7 @@ final class SearchRunCommand implements Callable<Integer> {
             description = "Show the trials until the search has ended.")
     private boolean follow;
 
-    @Parameters(index = "0", paramLabel = "FRAMEWORK", description = "As for 'submit'.")
+    @Parameters(index = "0", paramLabel = "FRAMEWORK", description = "As for 'submit'; or a FILE with the request.")
     private String framework = "";
 
     @Parameters(index = "1..*", paramLabel = "WORD", description = "As for 'submit': --model-main FILE, …")
@@ -84,8 +108,11 @@ final class SearchRunCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws InterruptedException, IOException {
-        Submission submission = Submission.of(framework, words);
-        String request = request(submission.line()).toString();
+        boolean posted = parameters.isEmpty() && (framework.equals("-") || Files.isRegularFile(Path.of(framework)));
+        Submission submission = posted ? code() : Submission.of(framework, words);
+        String request = posted
+                ? SearchRequestFile.read(framework)
+                : request(submission.line()).toString();
         try (ServerClient client = data.client()) {
             String created;
             Path folder = submission.folder();
@@ -104,8 +131,21 @@ final class SearchRunCommand implements Callable<Integer> {
         }
     }
 
+    /** What goes with a request that a file holds. */
+    private Submission code() {
+        if (words.size() > 1) {
+            throw ConcertinaException.invalid(
+                    "what follows the request's file", String.join(" ", words), "one script or folder");
+        }
+        return words.isEmpty() ? new Submission("", null, null, "") : SearchRequestFile.code(Path.of(words.getFirst()));
+    }
+
     /** What the search API is sent. */
     private ObjectNode request(String line) {
+        if (parameters.isEmpty()) {
+            throw ConcertinaException.invalid(
+                    "--param", "", "at least one; or instead of FRAMEWORK a file that holds the request");
+        }
         if (trials != -1 && trials < 1) {
             throw ConcertinaException.invalid("--trials", Integer.toString(trials), "1 or more, or -1 for no limit");
         }
@@ -125,12 +165,32 @@ final class SearchRunCommand implements Callable<Integer> {
         definition.put("maxJobNum", trials);
         definition.put("maxParalleJobNum", parallel);
         definition.put("maxRunTime", minutes);
-        definition.put("objectiveMetric", metric);
-        definition.put("objective", maximize ? "maximize" : "minimize");
+        goals(definition);
         ArrayNode set = definition.putArray("algoParams");
         settings.forEach((key, value) -> set.addObject().put("name", key).put("value", value));
         ArrayNode space = request.putArray("hyperParams");
         parameters.forEach(text -> space.add(SearchParameter.read(text)));
         return request;
+    }
+
+    private void goals(ObjectNode definition) {
+        if (objectives.isEmpty()) {
+            definition.put("objectiveMetric", metric.isEmpty() ? "loss" : metric);
+            definition.put("objective", maximize ? "maximize" : "minimize");
+        } else if (!metric.isEmpty() || maximize) {
+            throw ConcertinaException.invalid(
+                    "--objective", String.join(" ", objectives), "either --objective or --metric and --maximize");
+        } else {
+            ArrayNode list = definition.putArray("objectives");
+            objectives.forEach(text -> list.add(SearchGoal.objective(text)));
+        }
+        if (!constraints.isEmpty()) {
+            ArrayNode list = definition.putArray("constraints");
+            constraints.forEach(text -> list.add(SearchGoal.constraint(text)));
+        }
+        if (!earlier.isEmpty()) {
+            ArrayNode list = definition.putObject("warmStart").putArray("searches");
+            earlier.forEach(list::add);
+        }
     }
 }

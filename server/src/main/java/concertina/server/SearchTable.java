@@ -47,13 +47,12 @@ final class SearchTable {
                 + (failed > 0 ? ", " + failed + " failed" : "")
                 + String.format(Locale.ROOT, ", %.0f s", search.path("seconds").asDouble(0))
                 + "  " + text(search.path("algorithm"))
-                + (search.path("objectives").path(0).path("maximize").asBoolean(false) ? " maximizes " : " minimizes ")
-                + metric(search));
+                + aims(search));
         lines.add(text(search.path("reason")));
         JsonNode best = search.path("best");
         if (best.isObject()) {
-            lines.add("best is trial " + best.path("trial").asLong() + " with " + metric(search) + " "
-                    + shown(best.path("value")) + ": " + parameters(best));
+            lines.add("best is trial " + best.path("trial").asLong() + " with " + reached(search, best) + ": "
+                    + parameters(best));
         }
         return lines;
     }
@@ -67,7 +66,12 @@ final class SearchTable {
         for (JsonNode trial : search.path("trials")) {
             resource = resource || trial.path("resource").isNumber();
         }
-        List<String> heading = new ArrayList<>(List.of("", "TRIAL", "JOB", "STATE", metric(search)));
+        List<String> heading = new ArrayList<>(List.of("", "TRIAL", "JOB", "STATE"));
+        metrics(search).forEach(metric -> heading.add(plain(metric)));
+        boolean bounded = !search.path("constraints").isEmpty();
+        if (bounded) {
+            heading.add("MISSES");
+        }
         names.stream().map(SearchTable::plain).forEach(heading::add);
         if (resource) {
             heading.add("RESOURCE");
@@ -79,8 +83,11 @@ final class SearchTable {
                     best(search, trial) ? "*" : "",
                     trial.path("trial").asString(""),
                     text(trial.path("job")),
-                    text(trial.path("state")),
-                    shown(trial.path("value"))));
+                    text(trial.path("state"))));
+            metrics(search).forEach(metric -> row.add(shown(trial.path("values").path(metric))));
+            if (bounded) {
+                row.add(missed(trial));
+            }
             names.forEach(name -> row.add(shown(trial.path("parameters").path(name))));
             if (resource) {
                 row.add(shown(trial.path("resource")));
@@ -103,8 +110,7 @@ final class SearchTable {
             if (!state.equals(known.put(trial.path("trial").asLong(), state))) {
                 lines.add("trial " + trial.path("trial").asString("") + "  " + text(trial.path("job")) + "  " + state
                         + (trial.path("value").isNumber()
-                                ? "  " + metric(search) + " " + shown(trial.path("value"))
-                                        + (best(search, trial) ? " (best)" : "")
+                                ? "  " + reached(search, trial) + (best(search, trial) ? " (best)" : "")
                                 : "")
                         + "  " + parameters(trial) + "  " + text(trial.path("reason")));
             }
@@ -152,6 +158,46 @@ final class SearchTable {
 
     private static String metric(JsonNode search) {
         return text(search.path("objectives").path(0).path("metric"));
+    }
+
+    private static List<String> metrics(JsonNode search) {
+        List<String> names = new ArrayList<>();
+        search.path("objectives")
+                .forEach(objective -> names.add(objective.path("metric").asString("")));
+        return names;
+    }
+
+    /** What it is after: " minimizes loss, maximizes speed with memory at most 16". */
+    private static String aims(JsonNode search) {
+        List<String> aims = new ArrayList<>();
+        search.path("objectives")
+                .forEach(objective ->
+                        aims.add((objective.path("maximize").asBoolean(false) ? "maximizes " : "minimizes ")
+                                + text(objective.path("metric"))));
+        List<String> bounds = new ArrayList<>();
+        search.path("constraints")
+                .forEach(constraint -> bounds.add(text(constraint.path("metric"))
+                        + (constraint.has("atMost")
+                                ? " at most " + shown(constraint.path("atMost"))
+                                : " at least " + shown(constraint.path("atLeast")))));
+        return " " + String.join(", ", aims) + (bounds.isEmpty() ? "" : " with " + String.join(", ", bounds));
+    }
+
+    private static String reached(JsonNode search, JsonNode trial) {
+        String missed = missed(trial);
+        return metrics(search).stream()
+                        .map(metric ->
+                                plain(metric) + " " + shown(trial.path("values").path(metric)))
+                        .collect(Collectors.joining(", "))
+                + (missed.isEmpty() ? "" : ", which misses " + missed);
+    }
+
+    private static String missed(JsonNode trial) {
+        List<String> missed = new ArrayList<>();
+        trial.path("violations")
+                .properties()
+                .forEach(entry -> missed.add(plain(entry.getKey()) + " by " + shown(entry.getValue())));
+        return String.join(", ", missed);
     }
 
     private static String metricOf(JsonNode answer) {

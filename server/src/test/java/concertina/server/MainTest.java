@@ -36,8 +36,11 @@ class MainTest {
                 "logs --stream loud concertina-1 | Invalid value for option '--stream'",
                 "stop | Missing required parameter: 'JOB'",
                 "users | users needs one of list, add, password",
-                "search | search needs one of run, list, show, stop, restart, delete, importance, export",
-                "search run PyTorch | Missing required option: '--param=SPACE'",
+                "search | search needs one of run, list, show, stop, restart, delete, importance, front, export",
+                "search run PyTorch | --param is '', accepted: at least one; or instead of FRAMEWORK a file",
+                "search run --param a=1..2 --objective loss:least PyTorch | --objective is 'loss:least', accepted: METRIC",
+                "search run --param a=1..2 --objective loss --metric x PyTorch | --objective is 'loss', accepted: either --objective or",
+                "search run --param a=1..2 --constraint memory<16 PyTorch | --constraint is 'memory<16', accepted: METRIC<=NUMBER",
                 "search run --param rate=1..2 | Missing required parameter: 'FRAMEWORK'",
                 "search run --param rate=1 --trials 0 PyTorch | --trials is '0', accepted: 1 or more, or -1 for no limit",
                 "search run --param rate=1..x PyTorch | --param is 'rate=1..x', accepted: NAME=LOW..HIGH",
@@ -65,6 +68,7 @@ class MainTest {
                 "search show first",
                 "search stop first",
                 "search importance first",
+                "search front first",
                 "search export first --format json"
             })
     void commands_that_need_a_server_say_how_to_start_one(String line, @TempDir Path folder) {

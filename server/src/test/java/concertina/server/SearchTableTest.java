@@ -14,10 +14,10 @@ class SearchTableTest {
     private static final JsonNode SEARCH = json("""
             {"name": "first", "creator": "bob", "state": "RUNNING", "reason": "1 trials are under way", "seconds": 12.3,
              "algorithm": "TPE", "objectives": [{"metric": "score", "maximize": true}], "maxTrials": 4, "running": 1,
-             "complete": 2, "failed": 1, "best": {"trial": 0, "value": 0.98765432, "parameters": {"rate": 0.00001, "opt": "sgd"}},
+             "complete": 2, "failed": 1, "best": {"trial": 0, "value": 0.98765432, "values": {"score": 0.98765432}, "parameters": {"rate": 0.00001, "opt": "sgd"}},
              "parameters": [{"name": "rate"}, {"name": "opt"}],
              "trials": [
-               {"trial": 0, "job": "concertina-1", "state": "FINISHED", "value": 0.98765432,
+               {"trial": 0, "job": "concertina-1", "state": "FINISHED", "value": 0.98765432, "values": {"score": 0.98765432},
                 "parameters": {"rate": 0.00001, "opt": "sgd"}, "resource": null, "reason": "drawn"},
                {"trial": 1, "job": "concertina-2", "state": "FAILED", "value": null,
                 "parameters": {"rate": 0.1, "opt": "adam"}, "resource": null, "reason": "exit \\u001b[31mcode 1"},
@@ -42,6 +42,33 @@ class SearchTableTest {
                         "first  RUNNING  2/4 trials, 1 under way, 1 failed, 12 s  TPE maximizes score",
                         "1 trials are under way",
                         "best is trial 0 with score 0.98765: rate 0.00001, opt sgd");
+    }
+
+    private static final JsonNode SEVERAL = json("""
+            {"name": "two", "state": "FINISHED", "reason": "", "seconds": 1, "algorithm": "Auto", "maxTrials": 2, "complete": 2,
+             "objectives": [{"metric": "loss", "maximize": false}, {"metric": "speed", "maximize": true}],
+             "constraints": [{"metric": "memory", "atMost": 16.0}, {"metric": "accuracy", "atLeast": 0.5}],
+             "best": {"trial": 1, "value": 2, "values": {"loss": 2, "speed": 5}, "violations": {"memory": 0.5}, "parameters": {"x": 1}},
+             "parameters": [{"name": "x"}],
+             "trials": [
+               {"trial": 0, "job": "a", "state": "FINISHED", "value": 1, "values": {"loss": 1, "speed": 9},
+                "violations": {"memory": 4, "accuracy": 0.25}, "parameters": {"x": 3}, "reason": "drawn"},
+               {"trial": 1, "job": "b", "state": "FINISHED", "value": 2, "values": {"loss": 2, "speed": 5},
+                "violations": {"memory": 0.5}, "parameters": {"x": 1}, "reason": "drawn"}]}
+            """);
+
+    @Test
+    void several_objectives_and_what_constraints_are_missed_are_shown() {
+        assertThat(SearchTable.trials(SEVERAL))
+                .containsExactly(
+                        "   TRIAL  JOB  STATE     loss  speed  MISSES                         x  WHY",
+                        "   0      a    FINISHED  1     9      memory by 4, accuracy by 0.25  3  drawn",
+                        "*  1      b    FINISHED  2     5      memory by 0.5                  1  drawn");
+        assertThat(SearchTable.head(SEVERAL))
+                .containsExactly(
+                        "two  FINISHED  2/2 trials, 1 s  Auto minimizes loss, maximizes speed with memory at most 16, accuracy at least 0.5",
+                        "",
+                        "best is trial 1 with loss 2, speed 5, which misses memory by 0.5: x 1");
     }
 
     @Test
