@@ -2,11 +2,8 @@ package concertina.trials;
 
 import concertina.model.ConcertinaException;
 import concertina.model.JobId;
-import concertina.search.Convergence;
 import concertina.search.Point;
-import concertina.search.Sampler;
 import concertina.search.Suggestion;
-import concertina.search.Trial;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -23,8 +20,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Leads one search, on a thread of its own while there is anything to do: takes up trials whose jobs have ended, asks the sampler for
- * further ones, has their jobs submitted. The sampler is touched by that thread alone, so a slow one delays nobody else. Other threads
+ * Leads one search, on a thread of its own while there is anything to do: takes up trials whose jobs have ended, asks the algorithm for
+ * further ones, has their jobs submitted. The algorithm is touched by that thread alone, so a slow one delays nobody else. Other threads
  * change the search through its {@link SearchLedger} and wake the thread.
  */
 final class SearchRun {
@@ -43,11 +40,11 @@ final class SearchRun {
 
     private final Semaphore wake = new Semaphore(0);
 
-    /** Guards working. */
+    /** Guards the thread. */
     private final ReentrantLock starting = new ReentrantLock();
 
-    /** Whether the thread runs. */
-    private boolean working;
+    /** The thread that leads the search; null while none does. */
+    private @Nullable Thread leader;
 
     private volatile String waits = "";
     private volatile boolean closed;
@@ -55,14 +52,13 @@ final class SearchRun {
     // The fields below belong to the thread.
     private final TrialJobs jobs;
     private final @Nullable EarlyStops earlyStops;
-    private @Nullable Sampler sampler;
-    private @Nullable Convergence convergence;
-    private boolean exhausted;
+    private final Proposer proposer;
 
     SearchRun(Searcher.Parts parts, SearchLedger ledger) {
         this.parts = parts;
         this.ledger = ledger;
         this.jobs = new TrialJobs(parts, ledger);
+        this.proposer = new Proposer(parts, ledger);
         EarlyStopping rule = ledger.spec().earlyStopping();
         this.earlyStops = rule == null ? null : new EarlyStops(parts, ledger, rule);
     }
@@ -78,9 +74,12 @@ final class SearchRun {
     void start() {
         starting.lock();
         try {
-            if (!working && (ledger.active() || !ledger.open().isEmpty())) {
-                working = true;
-                Thread.ofVirtual().name("search-" + ledger.name()).start(this::work);
+            if (leader == null && (ledger.active() || !ledger.open().isEmpty())) {
+                // A platform thread: algorithms may think for long, and would keep virtual ones from being served.
+                leader = Thread.ofPlatform()
+                        .name("search-" + ledger.name())
+                        .daemon()
+                        .start(this::work);
             }
         } finally {
             starting.unlock();
@@ -114,34 +113,59 @@ final class SearchRun {
     // -----------------------------------------------------------------------------------------------------
 
     private void work() {
-        boolean surveyed = false;
-        while (!closed) {
-            Duration pause;
-            try {
-                if (!surveyed) {
-                    survey();
-                    surveyed = true;
+        try {
+            boolean surveyed = false;
+            while (!closed) {
+                Duration pause = BETWEEN_ATTEMPTS;
+                try {
+                    if (!surveyed) {
+                        survey();
+                        surveyed = true;
+                    }
+                    pause = step();
+                    if (over()) {
+                        return;
+                    }
+                } catch (RuntimeException | Error failure) {
+                    if (closed) {
+                        return;
+                    }
+                    surveyed = false;
+                    failed(failure);
                 }
-                pause = step();
-            } catch (RuntimeException failure) {
-                if (closed) {
-                    return;
-                }
-                LOG.error("search {}: a step failed, it is tried again", ledger.name(), failure);
-                surveyed = false;
-                pause = BETWEEN_ATTEMPTS;
-            }
-            if (over()) {
-                return;
-            }
-            try {
                 if (wake.tryAcquire(pause.toNanos(), TimeUnit.NANOSECONDS)) {
                     wake.drainPermits();
                 }
-            } catch (InterruptedException interrupted) {
-                Thread.currentThread().interrupt();
-                return;
             }
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        } finally {
+            resign();
+        }
+    }
+
+    /** A step that failed is tried again; after what no program can expect, such as too little memory, the search comes to its end. */
+    private void failed(Throwable failure) {
+        try {
+            LOG.error("search {}: a step failed, it is tried again", ledger.name(), failure);
+            proposer.dismiss();
+            if (failure instanceof Error && ledger.active() && ledger.closing() == null) {
+                ledger.record(new SearchEvent.Closing(false, true, "the server could not lead it: " + told(failure)));
+            }
+        } catch (RuntimeException | Error again) {
+            LOG.error("search {}: not even its failure could be recorded", ledger.name(), again);
+        }
+    }
+
+    /** Whoever starts the search next gets a new thread, however this one ended. */
+    private void resign() {
+        starting.lock();
+        try {
+            if (leader == Thread.currentThread()) {
+                leader = null;
+            }
+        } finally {
+            starting.unlock();
         }
     }
 
@@ -160,10 +184,11 @@ final class SearchRun {
     private boolean over() {
         starting.lock();
         try {
-            working = ledger.active() || jobs.anyRunning() || !ended.isEmpty();
+            boolean working = ledger.active() || jobs.anyRunning() || !ended.isEmpty();
             if (!working) {
                 proceed();
-                dismissSampler();
+                proposer.dismiss();
+                leader = null;
             }
             return !working;
         } finally {
@@ -185,7 +210,7 @@ final class SearchRun {
         closeWhenTimeIsOver();
         if (ledger.closing() == null) {
             proceed();
-            prepareSampler();
+            proposer.prepare();
             closeWhenConverged();
         }
         if (ledger.closing() == null) {
@@ -224,73 +249,6 @@ final class SearchRun {
         parts.waiting().remove(this);
     }
 
-    // --- The sampler
-    // ----------------------------------------------------------------------------------------------------
-
-    private void prepareSampler() {
-        if (sampler != null) {
-            return;
-        }
-        try {
-            Sampler created = parts.samplers().create(ledger.spec(), ledger.<@Nullable String>look(life -> life.saved));
-            StopWhenConverged rule = ledger.spec().convergence();
-            convergence = rule == null ? null : rule.convergence();
-            for (Trial told : ledger.look(SearchLife::told)) {
-                created.tell(told);
-                if (convergence != null && told.number() >= 0) {
-                    convergence.tell(told);
-                }
-            }
-            sampler = created;
-            exhausted = false;
-        } catch (RuntimeException failure) {
-            algorithmFailed(failure);
-        }
-    }
-
-    private void dismissSampler() {
-        if (sampler instanceof SavingSampler saving) {
-            saving.close();
-        }
-        sampler = null;
-    }
-
-    private void algorithmFailed(RuntimeException failure) {
-        LOG.warn("search {}: algorithm {} failed", ledger.name(), ledger.spec().algorithm(), failure);
-        dismissSampler();
-        ledger.record(new SearchEvent.Closing(
-                false, true, "algorithm " + ledger.spec().algorithm() + " failed: " + oneLine(failure.getMessage())));
-    }
-
-    private void tell(Trial trial) {
-        if (convergence != null) {
-            convergence.tell(trial);
-        }
-        Sampler told = sampler;
-        if (told != null) {
-            try {
-                told.tell(trial);
-            } catch (RuntimeException failure) {
-                algorithmFailed(failure);
-            }
-        }
-    }
-
-    private @Nullable Suggestion ask(long number) {
-        Sampler asked = sampler;
-        if (asked == null) {
-            return null;
-        }
-        try {
-            Optional<Suggestion> suggestion = asked.ask(number);
-            exhausted = suggestion.isEmpty() && asked.exhausted();
-            return suggestion.orElse(null);
-        } catch (RuntimeException failure) {
-            algorithmFailed(failure);
-            return null;
-        }
-    }
-
     // --- Trials
     // ---------------------------------------------------------------------------------------------------------
 
@@ -316,7 +274,7 @@ final class SearchRun {
             if (earlyStops != null) {
                 earlyStops.over(trial);
             }
-            tell(trial.over(ledger.spec()));
+            proposer.tell(trial.over(ledger.spec()));
         }
     }
 
@@ -348,7 +306,7 @@ final class SearchRun {
             }
             long number = ledger.look(SearchLife::count);
             Point enqueued = ledger.<@Nullable Point>look(life -> life.line.peek());
-            Suggestion suggestion = enqueued == null ? ask(number) : new Suggestion(enqueued, "enqueued by the user");
+            Suggestion suggestion = enqueued == null ? proposer.ask(number) : new Suggestion(enqueued, "enqueued by the user");
             if (suggestion == null || !begin(number, suggestion, enqueued != null) || !send()) {
                 return;
             }
@@ -366,15 +324,15 @@ final class SearchRun {
                 parts.jobs().nextId(),
                 enqueued,
                 suggestion.reason());
-        List<SearchEvent> events = !enqueued && sampler instanceof SavingSampler saving
-                ? List.of(asked, new SearchEvent.SamplerSaved(saving.saved()))
-                : List.of(asked);
+        String saved = enqueued ? null : proposer.saved();
+        List<SearchEvent> events =
+                saved == null ? List.of(asked) : List.of(asked, new SearchEvent.SamplerSaved(saved));
         if (!ledger.recordIf(events, SearchRun::room)) {
             return false;
         }
         TrialLife trial = ledger.look(life -> life.trial(number));
         parts.follow(trial.job, this);
-        tell(trial.running());
+        proposer.tell(trial.running());
         jobs.add(trial);
         return true;
     }
@@ -391,10 +349,8 @@ final class SearchRun {
     }
 
     private void closeWhenConverged() {
-        Convergence watched = convergence;
-        if (watched != null && ledger.closing() == null && watched.converged()) {
-            ledger.record(new SearchEvent.Closing(false, false, "it has converged: " + watched.reason()));
-        }
+        Optional<String> reason = ledger.closing() == null ? proposer.converged() : Optional.empty();
+        reason.ifPresent(why -> ledger.record(new SearchEvent.Closing(false, false, "it has converged: " + why)));
     }
 
     private void windDown(SearchEvent.Closing closing) {
@@ -432,7 +388,7 @@ final class SearchRun {
                 ? closing.reason()
                 : life.full()
                         ? "all " + life.count() + " trials were tried"
-                        : exhausted
+                        : proposer.exhausted()
                                 ? "every point that the algorithm proposes was tried"
                                 : "the algorithm proposes no further point";
         boolean algorithmFailed = closing != null && closing.failed();
@@ -456,6 +412,13 @@ final class SearchRun {
             case TrialResult.Stopped ignored -> "";
             case null -> "";
         };
+    }
+
+    /** A failure as users read it. */
+    static String told(Throwable failure) {
+        String message = oneLine(failure.getMessage());
+        String name = failure.getClass().getSimpleName();
+        return message.isEmpty() ? name : failure instanceof Error ? name + ": " + message : message;
     }
 
     private static String oneLine(@Nullable String text) {

@@ -30,6 +30,7 @@ final class SearchScene implements AutoCloseable {
     TestingJournal journal = new TestingJournal();
     long points = Long.MAX_VALUE;
     RuntimeException samplerFails;
+    volatile Supplier<@Nullable Throwable> samplerThrows = () -> null;
     Searcher searcher;
 
     SearchScene(Path folder) {
@@ -42,12 +43,20 @@ final class SearchScene implements AutoCloseable {
     }
 
     private synchronized TestingSampler sampler(SearchSpec spec) {
-        if (samplerFails != null) {
-            throw samplerFails;
-        }
-        TestingSampler sampler = new TestingSampler(spec, points);
+        raise(samplerFails);
+        TestingSampler sampler = new TestingSampler(spec, points, () -> raise(samplerThrows.get()));
         samplers.add(sampler);
         return sampler;
+    }
+
+    /** Throws what it is given, if anything, unchecked or not. */
+    static void raise(@Nullable Throwable failure) {
+        switch (failure) {
+            case RuntimeException unchecked -> throw unchecked;
+            case Error error -> throw error;
+            case null -> {}
+            default -> throw new AssertionError(failure);
+        }
     }
 
     /** The server is killed: what it did last is stored or not, and nothing follows. */

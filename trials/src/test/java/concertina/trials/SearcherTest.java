@@ -309,6 +309,39 @@ class SearcherTest {
     }
 
     @Test
+    void anAlgorithmThatExhaustsTheStackEndsItsSearchWhichMayBeRestarted() {
+        scene.samplerThrows = () -> new StackOverflowError();
+        create(SearchScene.spec(2, 1));
+        SearchView over = scene.await("the end", view -> !view.state().active());
+        assertThat(over.state()).isEqualTo(SearchState.FAILED);
+        assertThat(over.reason()).isEqualTo("algorithm random failed: StackOverflowError");
+
+        scene.samplerThrows = () -> null;
+        scene.searcher.restart("s", SearchScene.ADA);
+        finishAll(2, 1);
+        assertThat(scene.await("the end", view -> !view.state().active()).state())
+                .isEqualTo(SearchState.FINISHED);
+    }
+
+    @Test
+    void aSearchThatTheServerCannotLeadForLackOfMemoryEndsAsFailedAndItsTrialsAreTakenUp() {
+        create(SearchScene.spec(9, 1));
+        JobView job = scene.awaitJobs(1).getFirst();
+        scene.files.nextFindFails = new OutOfMemoryError("no room");
+        scene.finish(job.id(), 0.5);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FAILED);
+        assertThat(over.reason()).isEqualTo("the server could not lead it: OutOfMemoryError: no room");
+        assertThat(over.best().value()).isEqualTo(0.5);
+        scene.searcher.restart("s", SearchScene.ADA);
+        finishAll(8, 1);
+        assertThat(scene.await("the end", view -> !view.state().active()).complete())
+                .isEqualTo(9);
+    }
+
+    @Test
     void namesAreUsedOnceAndSearchesUnderWayAreLimited() {
         create(SearchScene.spec(-1, 1));
         assertThatThrownBy(() -> create(SearchScene.spec(-1, 1)))

@@ -12,11 +12,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 
 /** Files that jobs left, in a folder of the test's. */
 final class TestingFiles implements JobFiles {
     private final Path folder;
     final Map<JobId, JobId> shared = new ConcurrentHashMap<>();
+
+    /** What the next look for files throws. */
+    volatile @Nullable Throwable nextFindFails;
 
     TestingFiles(Path folder) {
         this.folder = folder;
@@ -34,6 +38,9 @@ final class TestingFiles implements JobFiles {
 
     @Override
     public List<Path> find(JobId job, UserName user, String glob) throws IOException {
+        Throwable failure = nextFindFails;
+        nextFindFails = null;
+        SearchScene.raise(failure);
         Path jobFolder = folder.resolve(job.value());
         if (!Files.isDirectory(jobFolder)) {
             return List.of();

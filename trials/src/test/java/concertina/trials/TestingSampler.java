@@ -15,15 +15,18 @@ final class TestingSampler implements Sampler {
     private final Space space;
     private final long limit;
     final List<Trial> told = new ArrayList<>();
+    private final Runnable beforeAsking;
     private long asked;
 
-    TestingSampler(SearchSpec spec, long limit) {
+    TestingSampler(SearchSpec spec, long limit, Runnable beforeAsking) {
+        this.beforeAsking = beforeAsking;
         this.space = spec.space();
         this.limit = limit;
     }
 
     @Override
     public synchronized Optional<Suggestion> ask(long number) {
+        beforeAsking.run();
         if (asked >= limit) {
             return Optional.empty();
         }

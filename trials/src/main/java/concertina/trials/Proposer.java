@@ -1,0 +1,114 @@
+package concertina.trials;
+
+import concertina.search.Convergence;
+import concertina.search.Sampler;
+import concertina.search.Suggestion;
+import concertina.search.Trial;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The algorithm of one search, built when it is needed and told what came of every trial. Belongs to the search's thread. When the
+ * algorithm fails, whatever it throws, the search is closed as failed.
+ */
+final class Proposer {
+    private static final Logger LOG = LoggerFactory.getLogger(Proposer.class);
+
+    private final Searcher.Parts parts;
+    private final SearchLedger ledger;
+    private @Nullable Sampler sampler;
+    private @Nullable Convergence convergence;
+    private boolean exhausted;
+
+    Proposer(Searcher.Parts parts, SearchLedger ledger) {
+        this.parts = parts;
+        this.ledger = ledger;
+    }
+
+    /** Builds the algorithm unless it is there, and tells it all that happened. */
+    void prepare() {
+        if (sampler != null) {
+            return;
+        }
+        try {
+            Sampler created = parts.samplers().create(ledger.spec(), ledger.<@Nullable String>look(life -> life.saved));
+            StopWhenConverged rule = ledger.spec().convergence();
+            convergence = rule == null ? null : rule.convergence();
+            for (Trial told : ledger.look(SearchLife::told)) {
+                created.tell(told);
+                if (convergence != null && told.number() >= 0) {
+                    convergence.tell(told);
+                }
+            }
+            sampler = created;
+            exhausted = false;
+        } catch (RuntimeException | Error failure) {
+            failed(failure);
+        }
+    }
+
+    /** Forgets the algorithm; the next one is built from what was recorded. */
+    void dismiss() {
+        if (sampler instanceof SavingSampler saving) {
+            saving.close();
+        }
+        sampler = null;
+    }
+
+    private void failed(Throwable failure) {
+        LOG.warn("search {}: algorithm {} failed", ledger.name(), ledger.spec().algorithm(), failure);
+        dismiss();
+        ledger.record(new SearchEvent.Closing(
+                false, true, "algorithm " + ledger.spec().algorithm() + " failed: " + SearchRun.told(failure)));
+    }
+
+    void tell(Trial trial) {
+        if (convergence != null) {
+            convergence.tell(trial);
+        }
+        Sampler told = sampler;
+        if (told != null) {
+            try {
+                told.tell(trial);
+            } catch (RuntimeException | Error failure) {
+                failed(failure);
+            }
+        }
+    }
+
+    /** A point for this trial; null when there is none at present. */
+    @Nullable
+    Suggestion ask(long number) {
+        Sampler asked = sampler;
+        if (asked == null) {
+            return null;
+        }
+        try {
+            Optional<Suggestion> suggestion = asked.ask(number);
+            exhausted = suggestion.isEmpty() && asked.exhausted();
+            return suggestion.orElse(null);
+        } catch (RuntimeException | Error failure) {
+            failed(failure);
+            return null;
+        }
+    }
+
+    /** What is to be recorded together with the trial just asked for; null for an algorithm that needs nothing. */
+    @Nullable
+    String saved() {
+        return sampler instanceof SavingSampler saving ? saving.saved() : null;
+    }
+
+    /** Whether every point was tried that the algorithm has. */
+    boolean exhausted() {
+        return exhausted;
+    }
+
+    /** Why the search need not go on; empty while it must. */
+    Optional<String> converged() {
+        Convergence watched = convergence;
+        return watched != null && watched.converged() ? Optional.of(watched.reason()) : Optional.empty();
+    }
+}
