@@ -99,8 +99,11 @@ public sealed interface Parameter {
             if (values.isEmpty()) {
                 throw ConcertinaException.invalid("values of " + name, "[]", "at least one value");
             }
-            if (new HashSet<>(values).size() < values.size()) {
-                throw ConcertinaException.invalid("values of " + name, values.toString(), "values that differ");
+            Set<Value> seen = new HashSet<>();
+            for (Value value : values) {
+                if (!seen.add(value)) {
+                    throw ConcertinaException.invalid("values of " + name, value.text(), "values that differ");
+                }
             }
         }
 

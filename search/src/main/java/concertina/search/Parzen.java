@@ -59,8 +59,11 @@ final class Parzen {
     private final double[][] logScale;
     private final int[] cells;
 
-    /** For parameters of few values: logarithms by the cell of x, then that of the kernel; those that have none come last, with 0. */
+    /** For numbers of few values: logarithms by the cell of x, then that of the kernel; those that have none come last, with 0. */
     private final double[][][] table;
+
+    /** For words: logarithms for the same word, another one, and none, in this order. */
+    private final double[][] words;
 
     private final int[][] places;
 
@@ -96,6 +99,7 @@ final class Parzen {
         this.logScale = new double[dimensions][];
         this.cells = new int[dimensions];
         this.table = new double[dimensions][][];
+        this.words = new double[dimensions][];
         this.always = new boolean[dimensions];
         this.places = new int[dimensions][];
         double[] inside = new double[n];
@@ -122,7 +126,7 @@ final class Parzen {
         bandwidths[j] = bandwidth(j);
         if (parameter instanceof Parameter.Choice choice && !choice.ordered()) {
             cells[j] = (int) count;
-            table[j] = words((int) count);
+            words[j] = words((int) count);
             places[j] = places(j);
         } else if (few(parameter, count)) {
             cells[j] = (int) count;
@@ -183,16 +187,10 @@ final class Parzen {
         return border > INSIDE ? 0 : Normal.probability(-border);
     }
 
-    private double[][] words(int count) {
-        double[][] logs = new double[count][count + 1];
+    private double[] words(int count) {
         double other = 1.0 / (n + count);
         double same = 1 - other * (count - 1);
-        for (int a = 0; a < count; a++) {
-            for (int b = 0; b < count; b++) {
-                logs[a][b] = StrictMath.log(count * (a == b ? same : other));
-            }
-        }
-        return logs;
+        return new double[] {StrictMath.log(count * same), StrictMath.log(count * other), 0};
     }
 
     private static double[][] numbers(int count, double h) {
@@ -232,7 +230,9 @@ final class Parzen {
             double u = k < n ? points[j][k] : Double.NaN;
             x[j] = Double.isNaN(u)
                     ? random.nextDouble()
-                    : table[j] == null ? normal(u, bandwidths[j], random) : draw(j, u, random);
+                    : words[j] != null
+                            ? word(j, u, random)
+                            : table[j] == null ? normal(u, bandwidths[j], random) : draw(j, u, random);
         }
         return x;
     }
@@ -245,6 +245,20 @@ final class Parzen {
             }
         }
         return u;
+    }
+
+    /** The same word with probability 1 − ε, else any of the others. */
+    private double word(int j, double u, RandomGenerator random) {
+        int count = cells[j];
+        int from = cell(u, count);
+        double other = 1.0 / (n + count);
+        double dice = random.nextDouble();
+        double before = from * other;
+        double same = 1 - other * (count - 1);
+        int to = dice < before
+                ? (int) (dice / other)
+                : dice < before + same ? from : from + 1 + (int) ((dice - before - same) / other);
+        return (Math.min(to, count - 1) + 0.5) / count;
     }
 
     private double draw(int j, double u, RandomGenerator random) {
@@ -264,7 +278,9 @@ final class Parzen {
             if (Double.isNaN(x[j])) {
                 continue;
             }
-            if (table[j] != null) {
+            if (words[j] != null) {
+                addWord(places[j], cell(x[j], cells[j]), cells[j], words[j], n, terms);
+            } else if (table[j] != null) {
                 addCell(places[j], table[j][cell(x[j], cells[j])], n, terms);
             } else if (always[j]) {
                 addNormal(points[j], x[j], inverse[j], n, terms);
@@ -288,6 +304,12 @@ final class Parzen {
     private static void addCell(int[] from, double[] logs, int n, double[] terms) {
         for (int k = 0; k < n; k++) {
             terms[k] += logs[from[k]];
+        }
+    }
+
+    private static void addWord(int[] from, int word, int none, double[] logs, int n, double[] terms) {
+        for (int k = 0; k < n; k++) {
+            terms[k] += logs[from[k] == word ? 0 : from[k] == none ? 2 : 1];
         }
     }
 

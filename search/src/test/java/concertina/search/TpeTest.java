@@ -7,9 +7,11 @@ import concertina.search.StandardFunctions.Problem;
 import concertina.search.Tpe.Settings;
 import concertina.search.Trial.State;
 import java.util.Arrays;
+import java.util.List;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
@@ -47,6 +49,21 @@ class TpeTest extends SamplerContract {
             best = Math.min(best, loss - problem.minimum());
         }
         return best;
+    }
+
+    @Test
+    void memoryGrowsWithTheNumberOfWordsAndNotWithItsSquare() {
+        List<Value> words = IntStream.range(0, 20_000)
+                .<Value>mapToObj(word -> new Value.Word("w" + word))
+                .toList();
+        Space space = new Space(List.of(new Parameter.Choice("word", words), new Parameter.Real("x", 0, 1)));
+        Sampler sampler = sampler(space, 1);
+        for (int number = 0; number < 40; number++) {
+            Trial trial = running(number, sampler.ask(number).orElseThrow());
+            sampler.tell(trial);
+            sampler.tell(ended(trial, new State.Complete(new double[] {number == 0 ? 0 : 1}, new double[0])));
+        }
+        assertThat(sampler.ask(40)).isPresent();
     }
 
     @Test

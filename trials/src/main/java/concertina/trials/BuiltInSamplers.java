@@ -31,6 +31,12 @@ public final class BuiltInSamplers implements Samplers {
 
     private static final long MOST_COMPARED = 1_000_000;
     private static final int LARGEST_POPULATION = 10_000;
+
+    /** How many values may stand for ranges, for one and for all together; and how many draws a suggestion is chosen from. */
+    private static final int MOST_VALUES = 10_000;
+
+    private static final int MOST_VALUES_IN_ALL = 100_000;
+    private static final int MOST_DRAWS = 10_000;
     private static final String RESOURCE_NAME = "ResourceName";
     private static final String RESOURCE_VALUE = "ResourceValue";
     private static final String GO_ON = "GoOnFromParent";
@@ -183,19 +189,25 @@ public final class BuiltInSamplers implements Samplers {
         int warmUp = settings.count("WarmUp", best.warmUp(), 1);
         return new Tpe.Settings(
                 spec.maxTrials() < 0 ? warmUp : (int) Math.min(warmUp, spec.maxTrials()),
-                settings.count("EICandidate", best.candidates(), 1),
+                (int) settings.whole("EICandidate", best.candidates(), 1, MOST_DRAWS),
                 settings.above("GoodRatio", best.goodRatio(), 0),
                 settings.count("GoodMax", best.goodMost(), 1));
     }
 
     /** How many values stand for a range without steps; none unless it is given. */
     private static Map<String, Integer> resolution(SearchSpec spec, AlgorithmSettings settings) {
-        int values = settings.count("Resolution", 0, 1);
+        int values = (int) settings.whole("Resolution", 0, 1, MOST_VALUES);
         Map<String, Integer> resolution = new HashMap<>();
         for (Parameter parameter : spec.parameters()) {
             if (values > 0 && Space.cells(parameter) == 0) {
                 resolution.put(parameter.name(), values);
             }
+        }
+        if ((long) values * resolution.size() > MOST_VALUES_IN_ALL) {
+            throw ConcertinaException.invalid(
+                    "algoParams Resolution of " + spec.algorithm(),
+                    Integer.toString(values),
+                    "at most " + MOST_VALUES_IN_ALL / resolution.size() + " with " + resolution.size() + " ranges");
         }
         return resolution;
     }

@@ -21,7 +21,13 @@ import tools.jackson.databind.JsonNode;
 
 /** Reads the blocks {@code hyperParams} and {@code experiments} of a search. Pure; messages name the field as it was posted. */
 final class HyperParameters {
-    private static final int MOST_CELLS = 100_000;
+    private static final int MOST_PARAMETERS = 1000;
+
+    /** Values that are listed: of one hyperparameter, and of all together. */
+    private static final int MOST_VALUES = 10_000;
+
+    private static final int MOST_VALUES_IN_ALL = 100_000;
+    private static final int MOST_EXPERIMENTS = 10_000;
     private static final String TYPES = "Range, Discrete or Fix";
     private static final String DATA_TYPES = "INT, DOUBLE or STR";
 
@@ -35,11 +41,24 @@ final class HyperParameters {
 
     /** The space that a block {@code hyperParams} spans. */
     static List<Parameter> space(List<JsonNode> posted) {
+        limit("hyperParams", posted.size(), MOST_PARAMETERS, "hyperparameters");
         List<Parameter> parameters = new ArrayList<>();
+        int values = 0;
         for (int i = 0; i < posted.size(); i++) {
-            parameters.add(parameter(posted.get(i), "hyperParams[" + i + "]"));
+            Parameter parameter = parameter(posted.get(i), "hyperParams[" + i + "]");
+            parameters.add(parameter);
+            values += parameter instanceof Parameter.Choice choice
+                    ? choice.values().size()
+                    : 0;
         }
+        limit("hyperParams", values, MOST_VALUES_IN_ALL, "values in all");
         return parameters;
+    }
+
+    private static void limit(String field, int count, int most, String things) {
+        if (count > most) {
+            throw ConcertinaException.invalid(field, count + " " + things, "at most " + most);
+        }
     }
 
     private static Parameter parameter(JsonNode posted, String path) {
@@ -175,9 +194,9 @@ final class HyperParameters {
             BigDecimal step,
             double base,
             String path) {
-        if (high.subtract(low).divide(step, MathContext.DECIMAL64).doubleValue() > MOST_CELLS) {
+        if (high.subtract(low).divide(step, MathContext.DECIMAL64).doubleValue() >= MOST_VALUES) {
             throw ConcertinaException.invalid(
-                    path + ".step", step.toPlainString(), "a step that makes at most " + MOST_CELLS + " values");
+                    path + ".step", step.toPlainString(), "a step that makes at most " + MOST_VALUES + " values");
         }
         Set<Value> values = new LinkedHashSet<>();
         for (BigDecimal exponent = low; exponent.compareTo(high) <= 0; exponent = exponent.add(step)) {
@@ -201,6 +220,7 @@ final class HyperParameters {
         if (items.isEmpty()) {
             throw ConcertinaException.invalid(path + "." + field, "[]", "a list of at least one value");
         }
+        limit(path + "." + field, items.size(), MOST_VALUES, "values");
         List<Value> values = new ArrayList<>();
         for (int i = 0; i < items.size(); i++) {
             values.add(value(dataType, path + "." + field + "[" + i + "]", items.get(i)));
@@ -238,6 +258,7 @@ final class HyperParameters {
 
     /** The points of a block {@code experiments}, in the order in which they were posted. */
     static List<GivenPoint> experiments(List<JsonNode> posted) {
+        limit("experiments", posted.size(), MOST_EXPERIMENTS, "experiments");
         List<GivenPoint> points = new ArrayList<>();
         Set<Integer> ids = new HashSet<>();
         for (int i = 0; i < posted.size(); i++) {
@@ -282,11 +303,13 @@ final class HyperParameters {
     static List<Parameter> union(List<GivenPoint> points) {
         Map<String, Set<Value>> values = new LinkedHashMap<>();
         for (GivenPoint given : points) {
+            limit("experiments", values.size(), MOST_PARAMETERS, "names of hyperparameters");
             given.point()
                     .values()
                     .forEach((name, value) -> values.computeIfAbsent(name, first -> new LinkedHashSet<>())
                             .add(value));
         }
+        limit("experiments", values.size(), MOST_PARAMETERS, "names of hyperparameters");
         Function<Map.Entry<String, Set<Value>>, Parameter> choice =
                 entry -> new Parameter.Choice(entry.getKey(), List.copyOf(entry.getValue()));
         return values.entrySet().stream().map(choice).toList();

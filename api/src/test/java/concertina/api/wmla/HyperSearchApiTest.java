@@ -19,6 +19,8 @@ import java.util.Objects;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -537,7 +539,46 @@ class HyperSearchApiTest {
                         "Error 400: "),
                 Arguments.of(
                         data(MODEL, "'algoDef': {'algorithm': 'Hyperband', 'objectiveMetric': 'loss'}", RATE),
-                        "algoParams ResourceName of Hyperband is ''"));
+                        "algoParams ResourceName of Hyperband is ''"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + words("x", 10_001) + "]"),
+                        "hyperParams[0].discreateStrVal is '10001 values', accepted: at most 10000"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': ["
+                                        + IntStream.range(0, 11)
+                                                .mapToObj(i -> words("x" + i, 9_500))
+                                                .collect(Collectors.joining(", "))
+                                        + "]"),
+                        "hyperParams is '104500 values in all', accepted: at most 100000"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': ["
+                                        + IntStream.range(0, 1_001)
+                                                .mapToObj(i -> words("x" + i, 1))
+                                                .collect(Collectors.joining(", "))
+                                        + "]"),
+                        "hyperParams is '1001 hyperparameters', accepted: at most 1000"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [" + range.formatted(", 'step': 0.0001, 'power': 10") + "]"),
+                        "hyperParams[0].step is '0.0001', accepted: a step that makes at most 10000 values"),
+                Arguments.of(
+                        data(MODEL, "'algoDef': {'algorithm': 'Grid', 'objectiveMetric': 'loss', 'algoParams': "
+                                + "[{'name': 'Resolution', 'value': 2147483647}]}", RATE),
+                        "algoParams Resolution of Grid is '2147483647', accepted: a whole number from 1 to 10000"));
+    }
+
+    private static String words(String name, int count) {
+        return "{'name': '" + name + "', 'type': 'Discrete', 'dataType': 'STR', 'discreateStrVal': ["
+                + IntStream.range(0, count).mapToObj(i -> "'" + Integer.toString(i, 36) + "'").collect(Collectors.joining(","))
+                + "]}";
     }
 
     @ParameterizedTest(name = "{1}")
