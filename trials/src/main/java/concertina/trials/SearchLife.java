@@ -60,6 +60,9 @@ final class SearchLife {
 
     int failed;
 
+    /** How many trials failed since it began or was last restarted. */
+    int failedInARow;
+
     /** When it began or was last restarted. */
     Instant runningSince;
 
@@ -116,6 +119,7 @@ final class SearchLife {
                 if (spec.earlyStopping() != null) {
                     heard.add(new Heard(trial, null));
                 }
+                failedInARow = end.result() instanceof TrialResult.Failed ? failedInARow + 1 : failedInARow;
                 if (!trial.valued()) {
                     failed++;
                 } else if (best == null || better(trial, best)) {
@@ -132,6 +136,7 @@ final class SearchLife {
                 stoppedBy = null;
                 closing = null;
                 ended = null;
+                failedInARow = 0;
                 runningSince = at;
             }
             case SearchEvent.Ended end -> {

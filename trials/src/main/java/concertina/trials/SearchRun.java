@@ -29,6 +29,12 @@ final class SearchRun {
     private static final Duration LONGEST_PAUSE = Duration.ofHours(1);
     private static final Duration BETWEEN_ATTEMPTS = Duration.ofSeconds(1);
 
+    /** Between attempts after the same trouble again and again. */
+    private static final Duration LONGEST_ATTEMPT = Duration.ofMinutes(1);
+
+    /** A search of which no trial has given a value ends when so many have failed, or twice as many as run at a time. */
+    private static final int MOST_FAILED_IN_A_ROW = 20;
+
     /** How long reports of running trials may lie unread where the search stops trials early. */
     private static final Duration BETWEEN_REPORTS = Duration.ofMillis(500);
 
@@ -53,6 +59,9 @@ final class SearchRun {
     private final TrialJobs jobs;
     private final @Nullable EarlyStops earlyStops;
     private final Proposer proposer;
+
+    /** How often in a row something went wrong that is not the user's. */
+    private int troubles;
 
     SearchRun(Searcher.Parts parts, SearchLedger ledger) {
         this.parts = parts;
@@ -132,6 +141,7 @@ final class SearchRun {
                     }
                     surveyed = false;
                     failed(failure);
+                    pause = attempt();
                 }
                 if (wake.tryAcquire(pause.toNanos(), TimeUnit.NANOSECONDS)) {
                     wake.drainPermits();
@@ -148,6 +158,8 @@ final class SearchRun {
     private void failed(Throwable failure) {
         try {
             LOG.error("search {}: a step failed, it is tried again", ledger.name(), failure);
+            waits = "waits: a step failed and is tried again: " + told(failure);
+            troubles++;
             proposer.dismiss();
             if (failure instanceof Error && ledger.active() && ledger.closing() == null) {
                 ledger.record(new SearchEvent.Closing(false, true, "the server could not lead it: " + told(failure)));
@@ -208,6 +220,7 @@ final class SearchRun {
             jobs.stopEarly();
         }
         closeWhenTimeIsOver();
+        closeWhenAllFail();
         if (ledger.closing() == null) {
             proceed();
             proposer.prepare();
@@ -228,19 +241,28 @@ final class SearchRun {
     }
 
     private Duration pause() {
-        Duration pause = !waits.isEmpty()
-                ? BETWEEN_ATTEMPTS
-                : earlyStops != null && !ledger.open().isEmpty() ? BETWEEN_REPORTS : LONGEST_PAUSE;
+        Duration pause = waits.isEmpty() ? LONGEST_PAUSE : attempt();
+        if (earlyStops != null && !ledger.open().isEmpty()) {
+            pause = shorter(pause, BETWEEN_REPORTS);
+        }
         Optional<Instant> deadline = ledger.deadline();
         if (deadline.isPresent()) {
-            Duration left = Duration.between(parts.clock().instant(), deadline.get());
-            pause = left.compareTo(pause) < 0 ? left : pause;
+            pause = shorter(pause, Duration.between(parts.clock().instant(), deadline.get()));
         }
         return pause.isNegative() ? Duration.ZERO : pause;
     }
 
-    private void waitFor(ConcertinaException quota) {
-        waits = "waits: " + quota.getMessage();
+    private static Duration shorter(Duration one, Duration other) {
+        return one.compareTo(other) < 0 ? one : other;
+    }
+
+    /** How long to wait before the next attempt: twice as long each time. */
+    private Duration attempt() {
+        return shorter(BETWEEN_ATTEMPTS.multipliedBy(1L << Math.clamp(troubles - 1, 0, 10)), LONGEST_ATTEMPT);
+    }
+
+    private void waitFor(String reason) {
+        waits = "waits: " + reason;
         parts.waiting().add(this);
     }
 
@@ -278,16 +300,13 @@ final class SearchRun {
         }
     }
 
-    /** Submits recorded trials; false when the user's quota is used up. */
+    /** Submits recorded trials; false when they have to wait. */
     private boolean send() {
-        try {
-            jobs.send((trial, reason) ->
-                    over(new SearchEvent.TrialEnded(trial.number, new TrialResult.Failed(reason), null)));
-            return true;
-        } catch (ConcertinaException quota) {
-            waitFor(quota);
-            return false;
-        }
+        Optional<String> trouble = jobs.send((trial, reason) ->
+                over(new SearchEvent.TrialEnded(trial.number, new TrialResult.Failed(reason), null)));
+        trouble.ifPresent(this::waitFor);
+        troubles = trouble.isPresent() ? troubles + 1 : 0;
+        return trouble.isEmpty();
     }
 
     /** Whether a trial may be asked for. */
@@ -301,7 +320,7 @@ final class SearchRun {
             try {
                 parts.jobs().checkQuota(ledger.creator());
             } catch (ConcertinaException quota) {
-                waitFor(quota);
+                waitFor(told(quota));
                 return;
             }
             long number = ledger.look(SearchLife::count);
@@ -325,8 +344,7 @@ final class SearchRun {
                 enqueued,
                 suggestion.reason());
         String saved = enqueued ? null : proposer.saved();
-        List<SearchEvent> events =
-                saved == null ? List.of(asked) : List.of(asked, new SearchEvent.SamplerSaved(saved));
+        List<SearchEvent> events = saved == null ? List.of(asked) : List.of(asked, new SearchEvent.SamplerSaved(saved));
         if (!ledger.recordIf(events, SearchRun::room)) {
             return false;
         }
@@ -345,6 +363,15 @@ final class SearchRun {
         if (deadline.isPresent() && !parts.clock().instant().isBefore(deadline.get())) {
             ledger.record(new SearchEvent.Closing(
                     true, false, "its time of " + ledger.spec().maxMinutes() + " minutes was over"));
+        }
+    }
+
+    /** Otherwise a search without a limit whose script cannot work would go on for ever. */
+    private void closeWhenAllFail() {
+        int most = Math.max(MOST_FAILED_IN_A_ROW, 2 * ledger.spec().parallel());
+        int failed = ledger.look(life -> life.best == null ? life.failedInARow : 0);
+        if (failed >= most && ledger.closing() == null) {
+            ledger.record(new SearchEvent.Closing(false, false, failed + " trials in a row failed"));
         }
     }
 
@@ -400,18 +427,15 @@ final class SearchRun {
     }
 
     private static String lastFailure(SearchLife life) {
-        List<TrialLife> trials = life.trials();
-        if (trials.isEmpty()) {
-            return "";
+        for (TrialLife trial : life.trials().reversed()) {
+            if (trial.result instanceof TrialResult.Failed(String reason)) {
+                return "; trial " + trial.number + ": " + oneLine(reason);
+            }
+            if (trial.result instanceof TrialResult.Killed(String reason)) {
+                return "; trial " + trial.number + ": " + oneLine(reason);
+            }
         }
-        TrialLife last = trials.getLast();
-        return switch (last.result) {
-            case TrialResult.Failed(String reason) -> "; trial " + last.number + ": " + oneLine(reason);
-            case TrialResult.Killed(String reason) -> "; trial " + last.number + ": " + oneLine(reason);
-            case TrialResult.Measured ignored -> "";
-            case TrialResult.Stopped ignored -> "";
-            case null -> "";
-        };
+        return "";
     }
 
     /** A failure as users read it. */

@@ -7,6 +7,7 @@ import concertina.model.JobSpec;
 import concertina.model.JobState;
 import concertina.train.JobView;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
@@ -174,22 +175,34 @@ final class TrialJobs {
         }
     }
 
-    /** Submits recorded trials; throws QUOTA_EXCEEDED, the rest unsent. */
-    void send(Refused refused) {
+    /**
+     * Submits recorded trials; a trial fails only for what its user can mend.
+     *
+     * @return why the rest has to wait; empty when all were submitted
+     */
+    Optional<String> send(Refused refused) {
         while (!unsent.isEmpty()) {
             TrialLife trial = unsent.getFirst();
             try {
                 send(trial);
             } catch (ConcertinaException refusal) {
-                if (refusal.code() == ErrorCode.QUOTA_EXCEEDED) {
-                    throw refusal;
+                if (refusal.code().kind() != ErrorCode.Kind.USER) {
+                    return Optional.of(SearchRun.told(refusal));
                 }
                 refused.failed(trial, "its job was refused: " + refusal.getMessage());
             } catch (IOException failure) {
-                refused.failed(trial, "its code could not be laid down: " + failure.getMessage());
+                return Optional.of("the code of trial " + trial.number + " cannot be laid down: " + why(failure));
             }
             unsent.removeFirst();
         }
+        return Optional.empty();
+    }
+
+    /** Without the paths, which are the server's. */
+    private static String why(IOException failure) {
+        return failure instanceof FileSystemException inFiles && inFiles.getReason() != null
+                ? inFiles.getReason()
+                : String.valueOf(failure.getMessage());
     }
 
     private void send(TrialLife trial) throws IOException {

@@ -10,6 +10,7 @@ import concertina.model.JobId;
 import concertina.model.JobState;
 import concertina.search.Trial;
 import concertina.train.JobView;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -224,6 +225,58 @@ class SearcherTest {
 
         assertThat(scene.await("the end", view -> !view.state().active()).complete())
                 .isEqualTo(3);
+    }
+
+    @Test
+    void whatTheUserCannotMendUsesUpNoTrialAndIsWaitedFor() {
+        scene.files.shareFails =
+                new FileSystemException("/results/ada/uploads", null, "No space left on device");
+        create(SearchScene.spec(2, 1));
+        SearchView waiting =
+                scene.await("the reason", view -> view.reason().startsWith("waits: the code of trial 0"));
+        assertThat(waiting.reason()).endsWith("cannot be laid down: No space left on device");
+        assertThat(waiting.state()).isEqualTo(SearchState.SUBMITTED);
+
+        scene.jobs.refusal = new ConcertinaException(ErrorCode.NO_CAPACITY, "the cluster is being drained");
+        scene.files.shareFails = null;
+        scene.await("the other reason", view -> view.reason().equals("waits: the cluster is being drained"));
+        scene.jobs.refusal = null;
+        finishAll(2, 1);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+        assertThat(over.complete()).isEqualTo(2);
+        assertThat(over.failed()).isZero();
+    }
+
+    @Test
+    void aRefusalThatTheUserCanMendFailsTheTrial() {
+        scene.jobs.refusal = new ConcertinaException(ErrorCode.INVALID_ARGUMENT, "no such script");
+        create(SearchScene.spec(1, 1));
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FAILED);
+        assertThat(over.reason()).endsWith("; trial 0: its job was refused: no such script");
+    }
+
+    @Test
+    void aSearchWithoutALimitWhoseTrialsAllFailEnds() {
+        create(SearchScene.spec(-1, 1));
+        for (int i = 0; i < 20; i++) {
+            scene.jobs.end(scene.awaitJobs(1).getFirst().id(), JobState.ERROR, "exit code " + i);
+        }
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FAILED);
+        assertThat(over.reason())
+                .isEqualTo("20 trials in a row failed, and none gave a value; trial 19: exit code 19");
+        scene.searcher.restart("s", SearchScene.ADA);
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 1);
+        for (int i = 0; i < 25; i++) {
+            scene.jobs.end(scene.awaitJobs(1).getFirst().id(), JobState.ERROR, "exit code 1");
+        }
+        assertThat(scene.awaitJobs(1)).as("a search with a value goes on").hasSize(1);
+        assertThat(scene.view().state()).isEqualTo(SearchState.RUNNING);
     }
 
     @Test

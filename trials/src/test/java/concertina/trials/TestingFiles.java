@@ -22,6 +22,9 @@ final class TestingFiles implements JobFiles {
     /** What the next look for files throws. */
     volatile @Nullable Throwable nextFindFails;
 
+    /** What laying down code throws. */
+    volatile @Nullable IOException shareFails;
+
     TestingFiles(Path folder) {
         this.folder = folder;
     }
@@ -53,7 +56,11 @@ final class TestingFiles implements JobFiles {
     }
 
     @Override
-    public void shareCode(JobId from, JobId to, UserName user) {
+    public void shareCode(JobId from, JobId to, UserName user) throws IOException {
+        IOException failure = shareFails;
+        if (failure != null) {
+            throw failure;
+        }
         shared.put(to, from);
     }
 

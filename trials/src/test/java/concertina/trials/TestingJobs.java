@@ -29,6 +29,9 @@ final class TestingJobs implements Jobs {
     private int last;
     int quota = Integer.MAX_VALUE;
 
+    /** What submissions throw. */
+    volatile @Nullable RuntimeException refusal;
+
     TestingJobs(InstantSource clock) {
         this.clock = clock;
     }
@@ -42,6 +45,7 @@ final class TestingJobs implements Jobs {
     @Override
     public synchronized JobView submit(JobId id, UserName creator, JobSpec spec, boolean hasCode) {
         checkQuota(creator);
+        SearchScene.raise(refusal);
         if (views.containsKey(id)) {
             throw new ConcertinaException(ErrorCode.CONFLICT, id + " exists");
         }
