@@ -64,7 +64,7 @@ final class EarlyStops {
             Stopper judge = prepared();
             List<TrialReport> news = new ArrayList<>();
             for (TrialLife trial : trials) {
-                news.addAll(read(trial));
+                news.addAll(read(trial, !running));
             }
             if (!news.isEmpty() && ledger.record(new SearchEvent.Reported(news))) {
                 news.forEach(report -> judge(judge, report, running));
@@ -77,7 +77,7 @@ final class EarlyStops {
         }
     }
 
-    private List<TrialReport> read(TrialLife trial) {
+    private List<TrialReport> read(TrialLife trial, boolean last) {
         try {
             return readers.computeIfAbsent(
                             trial.job,
@@ -86,7 +86,7 @@ final class EarlyStops {
                                     ledger.creator(),
                                     trial,
                                     ledger.spec().objective()))
-                    .read();
+                    .read(last);
         } catch (IOException unreadable) {
             LOG.debug("reports of trial {} are read later: {}", trial.number, unreadable.toString());
             return List.of();

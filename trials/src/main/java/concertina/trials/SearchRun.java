@@ -38,6 +38,9 @@ final class SearchRun {
     /** How long reports of running trials may lie unread where the search stops trials early. */
     private static final Duration BETWEEN_REPORTS = Duration.ofMillis(500);
 
+    /** And for so many times as long as the last reading took, so that very many trials do not keep the server busy. */
+    private static final int REST = 9;
+
     private final Searcher.Parts parts;
     private final SearchLedger ledger;
 
@@ -59,6 +62,9 @@ final class SearchRun {
     private final TrialJobs jobs;
     private final @Nullable EarlyStops earlyStops;
     private final Proposer proposer;
+
+    /** When reports are read next, on the clock of {@link System#nanoTime}. */
+    private long listenAt = System.nanoTime();
 
     /** How often in a row something went wrong that is not the user's. */
     private int troubles;
@@ -216,7 +222,7 @@ final class SearchRun {
             return LONGEST_PAUSE;
         }
         if (earlyStops != null) {
-            earlyStops.listen();
+            listen(earlyStops);
             jobs.stopEarly();
         }
         closeWhenTimeIsOver();
@@ -240,10 +246,20 @@ final class SearchRun {
         return pause();
     }
 
+    /** Now and then, however often the thread is woken. */
+    private void listen(EarlyStops stops) {
+        long start = System.nanoTime();
+        if (start - listenAt >= 0) {
+            stops.listen();
+            long end = System.nanoTime();
+            listenAt = end + Math.max(BETWEEN_REPORTS.toNanos(), REST * (end - start));
+        }
+    }
+
     private Duration pause() {
         Duration pause = waits.isEmpty() ? LONGEST_PAUSE : attempt();
         if (earlyStops != null && !ledger.open().isEmpty()) {
-            pause = shorter(pause, BETWEEN_REPORTS);
+            pause = shorter(pause, Duration.ofNanos(listenAt - System.nanoTime()));
         }
         Optional<Instant> deadline = ledger.deadline();
         if (deadline.isPresent()) {

@@ -6,15 +6,19 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
@@ -23,10 +27,14 @@ import tools.jackson.databind.JsonNode;
  * {@code log/}, as far as the server has them. Reads on where it ended, and of long files so much at a time. Used by one thread.
  */
 final class TrialReports {
+    private static final Logger LOG = LoggerFactory.getLogger(TrialReports.class);
     private static final String FILES = "log/**/{reports,evaluation-metrics}.txt";
     private static final int MOST_FILES = 100;
     private static final int PIECE_BYTES = 1 << 20;
     private static final int MOST_PIECES = 16;
+
+    /** So many looks at files that are known come to one look for further ones. */
+    private static final int LOOKS_AT_FILES = 10;
 
     /** So many reports of a trial count whatever their steps; then each must be somewhat further on, which bounds their number. */
     private static final int ALL_COUNT = 100;
@@ -38,6 +46,8 @@ final class TrialReports {
     private final TrialLife trial;
     private final Objective objective;
     private final Map<Path, Long> offsets = new HashMap<>();
+    private List<Path> paths = List.of();
+    private int looks;
 
     TrialReports(JobFiles files, UserName user, TrialLife trial, Objective objective) {
         this.files = files;
@@ -46,14 +56,25 @@ final class TrialReports {
         this.objective = objective;
     }
 
-    /** Reports that are new, in order of their steps, each later than those that were recorded. */
-    List<TrialReport> read() throws IOException {
+    /**
+     * Reports that are new, in order of their steps, each later than those that were recorded.
+     *
+     * @param last whether nothing comes any more, so that no file may be missed
+     */
+    List<TrialReport> read(boolean last) throws IOException {
+        if (last || paths.isEmpty() || ++looks % LOOKS_AT_FILES == 0) {
+            List<Path> all = files.find(trial.job, user, FILES);
+            paths = List.copyOf(all.subList(0, Math.min(MOST_FILES, all.size())));
+        }
         List<TrialReport> found = new ArrayList<>();
-        List<Path> paths = files.find(trial.job, user, FILES);
-        for (Path path : paths.subList(0, Math.min(MOST_FILES, paths.size()))) {
-            int pieces = 0;
-            while (pieces < MOST_PIECES && piece(path, found)) {
-                pieces++;
+        for (Path path : paths) {
+            try {
+                int pieces = 0;
+                while (pieces < MOST_PIECES && piece(path, found)) {
+                    pieces++;
+                }
+            } catch (IOException unreadable) {
+                LOG.debug("reports of trial {} are read later: {}", trial.number, unreadable.toString());
             }
         }
         found.sort(Comparator.comparingDouble(TrialReport::step));
@@ -77,14 +98,14 @@ final class TrialReports {
     /** Takes up the next whole lines of a file. Returns whether there may be more. */
     private boolean piece(Path path, List<TrialReport> found) throws IOException {
         long offset = offsets.getOrDefault(path, 0L);
-        ByteBuffer piece = ByteBuffer.allocate(PIECE_BYTES);
+        long size = Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
+                .size();
+        offset = size < offset ? 0 : offset;
+        if (size == offset) {
+            return false;
+        }
+        ByteBuffer piece = ByteBuffer.allocate((int) Math.min(PIECE_BYTES, size - offset));
         try (FileChannel channel = FileChannel.open(path, Set.of(StandardOpenOption.READ, LinkOption.NOFOLLOW_LINKS))) {
-            if (channel.size() < offset) {
-                offset = 0;
-            }
-            if (channel.size() == offset) {
-                return false;
-            }
             while (piece.hasRemaining() && channel.read(piece, offset + piece.position()) >= 0) {
                 // The next read goes on where this one ended.
             }
@@ -94,7 +115,7 @@ final class TrialReports {
         while (end > 0 && bytes[end - 1] != '\n') {
             end--;
         }
-        boolean full = !piece.hasRemaining();
+        boolean full = piece.position() == PIECE_BYTES;
         new String(bytes, 0, end, StandardCharsets.UTF_8).lines().forEach(line -> add(line, found));
         // A line that fills a whole piece is none of ours and is passed over.
         offsets.put(path, offset + (end == 0 && full ? PIECE_BYTES : end));

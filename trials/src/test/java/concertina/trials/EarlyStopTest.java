@@ -234,6 +234,32 @@ class EarlyStopTest {
     }
 
     @Test
+    void howOftenReportsAreReadDoesNotDependOnHowOftenTheSearchIsWoken() {
+        JobId longest = started(create(500, 2).getFirst());
+        for (int i = 0; i < 300; i++) {
+            JobId next = scene.awaitJobs(2).getLast().id();
+            scene.finish(next, 1);
+            scene.await(
+                    "its end",
+                    view -> view.trials().stream()
+                            .anyMatch(trial -> trial.job().equals(next) && trial.endedAt() != null));
+        }
+        assertThat(scene.files.finds.getOrDefault(longest, 0)).isLessThan(150);
+    }
+
+    @Test
+    void aFileOfReportsThatAppearsLateIsFoundAndTheLastOnesInAnyCase() {
+        List<JobView> jobs = create(2, 2);
+        report(started(jobs.get(0)), 0.5);
+        awaitReports(1);
+        scene.files.leave(jobs.get(0).id(), "log/task1/reports.txt", "{\"steps\": 2, \"loss\": 0.4}\n");
+        awaitReports(2);
+        scene.files.leave(jobs.get(0).id(), "log/task2/reports.txt", "{\"steps\": 3, \"loss\": 0.3}\n");
+        scene.finish(jobs.get(0).id(), 0.3);
+        awaitReports(3);
+    }
+
+    @Test
     void aSearchThatHasConvergedEndsEarlyAndSaysWhy() {
         scene.searcher.create(
                 "s",

@@ -19,6 +19,9 @@ final class TestingFiles implements JobFiles {
     private final Path folder;
     final Map<JobId, JobId> shared = new ConcurrentHashMap<>();
 
+    /** How often somebody looked for files of each job. */
+    final Map<JobId, Integer> finds = new ConcurrentHashMap<>();
+
     /** What the next look for files throws. */
     volatile @Nullable Throwable nextFindFails;
 
@@ -41,6 +44,7 @@ final class TestingFiles implements JobFiles {
 
     @Override
     public List<Path> find(JobId job, UserName user, String glob) throws IOException {
+        finds.merge(job, 1, Integer::sum);
         Throwable failure = nextFindFails;
         nextFindFails = null;
         SearchScene.raise(failure);
