@@ -120,6 +120,7 @@ public abstract class SearchJournalContract {
                 new SearchEvent.Closing(true, false, "time was over"),
                 new SearchEvent.Stopped(ADA),
                 new SearchEvent.Restarted(ADA),
+                new SearchEvent.Led(61_500),
                 new SearchEvent.Ended(false, "all were tried"),
                 new SearchEvent.SamplerSaved("what the algorithm saved"));
     }

@@ -74,6 +74,9 @@ public sealed interface SearchEvent {
     /** A stopped or failed search goes on. */
     record Restarted(UserName by) implements SearchEvent {}
 
+    /** It had been led for so long altogether. What lay between that and this entry does not count: no server was there. */
+    record Led(long ranMillis) implements SearchEvent {}
+
     /** The search has come to its end by itself. */
     record Ended(boolean failed, String reason) implements SearchEvent {}
 }

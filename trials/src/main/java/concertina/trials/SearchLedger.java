@@ -6,6 +6,7 @@ import concertina.model.JobId;
 import concertina.model.UserName;
 import concertina.search.Point;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -26,6 +27,9 @@ final class SearchLedger {
     private final SearchLife life;
 
     private @Nullable UserName forgottenBy;
+
+    /** When an earlier server recorded something last; null once this one has recorded anything. */
+    private @Nullable Instant lastOfEarlier;
 
     SearchLedger(Searcher.Parts parts, SearchLife life) {
         this.parts = parts;
@@ -59,6 +63,7 @@ final class SearchLedger {
         lock.lock();
         try {
             life.apply(event, at);
+            lastOfEarlier = at;
         } finally {
             lock.unlock();
         }
@@ -82,14 +87,41 @@ final class SearchLedger {
                 return false;
             }
             Instant now = parts.clock().instant();
+            List<SearchEvent> all = withTimeBefore(events);
             parts.journal()
-                    .append(events.stream()
+                    .append(all.stream()
                             .map(event -> new SearchJournal.Entry(life.name, now, event))
                             .toList());
-            events.forEach(event -> life.apply(event, now));
+            all.forEach(event -> life.apply(event, now));
+            lastOfEarlier = null;
             return true;
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** What an earlier server recorded last is all that is known of when it ended. */
+    private List<SearchEvent> withTimeBefore(List<SearchEvent> events) {
+        Instant last = lastOfEarlier;
+        if (last == null || !life.active()) {
+            return events;
+        }
+        List<SearchEvent> all = new ArrayList<>(events);
+        all.addFirst(new SearchEvent.Led(life.ran(last).toMillis()));
+        return all;
+    }
+
+    /** Records how long an earlier server led the search; no effect a second time. */
+    void takeOver() {
+        recordIf(List.of(), state -> lastOfEarlier != null && state.active());
+    }
+
+    /** Records how long the search was led, now and then and only where its time is limited. */
+    void recordTime() {
+        Instant now = parts.clock().instant();
+        Optional<Instant> due = look(SearchLife::recordTimeAt);
+        if (due.isPresent() && !now.isBefore(due.get())) {
+            record(new SearchEvent.Led(look(state -> state.ran(now)).toMillis()));
         }
     }
 
@@ -163,6 +195,13 @@ final class SearchLedger {
     /** When the search's time is over; empty without a limit, and once it is closing. */
     Optional<Instant> deadline() {
         return look(state -> state.closing == null ? state.deadline() : Optional.empty());
+    }
+
+    /** When the search has something to do for the time alone. */
+    Optional<Instant> alarm() {
+        return look(state -> state.closing == null
+                ? state.deadline().flatMap(end -> state.recordTimeAt().map(due -> due.isBefore(end) ? due : end))
+                : Optional.empty());
     }
 
     /** Who wants jobs of trials stopped: whoever stopped or deleted the search, else its creator for lack of time. */

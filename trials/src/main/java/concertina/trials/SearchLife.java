@@ -63,10 +63,10 @@ final class SearchLife {
     /** How many trials failed since it began or was last restarted. */
     int failedInARow;
 
-    /** When it began or was last restarted. */
+    /** When it began, was last restarted, or it was last recorded how long it had been led. */
     Instant runningSince;
 
-    /** How long it ran before it was last stopped, and altogether once it has ended. */
+    /** How long it was led before that, and altogether while it is not active. */
     Duration ran = Duration.ZERO;
 
     SearchLife(String name, SearchEvent.Created created, Instant at) {
@@ -128,9 +128,9 @@ final class SearchLife {
             }
             case SearchEvent.Closing close -> closing = close;
             case SearchEvent.Stopped stopped -> {
+                ran = ran(at);
                 stoppedBy = stopped.by();
                 open.values().forEach(trial -> trial.stopped = trial.verdict == null);
-                ran = ran.plus(Duration.between(runningSince, at));
             }
             case SearchEvent.Restarted ignored -> {
                 stoppedBy = null;
@@ -139,9 +139,13 @@ final class SearchLife {
                 failedInARow = 0;
                 runningSince = at;
             }
+            case SearchEvent.Led led -> {
+                ran = Duration.ofMillis(led.ranMillis());
+                runningSince = at;
+            }
             case SearchEvent.Ended end -> {
+                ran = ran(at);
                 ended = end;
-                ran = ran.plus(Duration.between(runningSince, at));
             }
         }
     }
@@ -209,8 +213,14 @@ final class SearchLife {
         return ended == null && stoppedBy == null;
     }
 
+    /** How long it was led until then. A clock that was set back takes nothing away. */
     Duration ran(Instant now) {
-        return active() ? ran.plus(Duration.between(runningSince, now)) : ran;
+        return active() && now.isAfter(runningSince) ? ran.plus(Duration.between(runningSince, now)) : ran;
+    }
+
+    /** When it is to be recorded how long it was led, so that a killed server forgets little of it; empty without a limit. */
+    Optional<Instant> recordTimeAt() {
+        return deadline().map(end -> runningSince.plus(Duration.ofMinutes(Math.max(1, spec.maxMinutes() / 100))));
     }
 
     /** When its time is over; empty without a limit. */

@@ -189,6 +189,7 @@ final class SearchRun {
 
     /** Finds out where every trial under way stands, as after a restart of the server. */
     private void survey() {
+        ledger.takeOver();
         jobs.resurvey();
         for (TrialLife trial : ledger.open()) {
             parts.follow(trial.job, this);
@@ -226,6 +227,7 @@ final class SearchRun {
             jobs.stopEarly();
         }
         closeWhenTimeIsOver();
+        ledger.recordTime();
         closeWhenAllFail();
         if (ledger.closing() == null) {
             proceed();
@@ -261,9 +263,9 @@ final class SearchRun {
         if (earlyStops != null && !ledger.open().isEmpty()) {
             pause = shorter(pause, Duration.ofNanos(listenAt - System.nanoTime()));
         }
-        Optional<Instant> deadline = ledger.deadline();
-        if (deadline.isPresent()) {
-            pause = shorter(pause, Duration.between(parts.clock().instant(), deadline.get()));
+        Optional<Instant> alarm = ledger.alarm();
+        if (alarm.isPresent()) {
+            pause = shorter(pause, Duration.between(parts.clock().instant(), alarm.get()));
         }
         return pause.isNegative() ? Duration.ZERO : pause;
     }

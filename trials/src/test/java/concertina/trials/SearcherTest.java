@@ -229,11 +229,9 @@ class SearcherTest {
 
     @Test
     void whatTheUserCannotMendUsesUpNoTrialAndIsWaitedFor() {
-        scene.files.shareFails =
-                new FileSystemException("/results/ada/uploads", null, "No space left on device");
+        scene.files.shareFails = new FileSystemException("/results/ada/uploads", null, "No space left on device");
         create(SearchScene.spec(2, 1));
-        SearchView waiting =
-                scene.await("the reason", view -> view.reason().startsWith("waits: the code of trial 0"));
+        SearchView waiting = scene.await("the reason", view -> view.reason().startsWith("waits: the code of trial 0"));
         assertThat(waiting.reason()).endsWith("cannot be laid down: No space left on device");
         assertThat(waiting.state()).isEqualTo(SearchState.SUBMITTED);
 
@@ -268,8 +266,7 @@ class SearcherTest {
         SearchView over = scene.await("the end", view -> !view.state().active());
 
         assertThat(over.state()).isEqualTo(SearchState.FAILED);
-        assertThat(over.reason())
-                .isEqualTo("20 trials in a row failed, and none gave a value; trial 19: exit code 19");
+        assertThat(over.reason()).isEqualTo("20 trials in a row failed, and none gave a value; trial 19: exit code 19");
         scene.searcher.restart("s", SearchScene.ADA);
         scene.finish(scene.awaitJobs(1).getFirst().id(), 1);
         for (int i = 0; i < 25; i++) {
@@ -297,6 +294,51 @@ class SearcherTest {
                 .contains(TrialView.State.KILLED)
                 .doesNotContain(TrialView.State.RUNNING, TrialView.State.SUBMITTED);
         assertThat(scene.jobs.unfinished()).isEmpty();
+    }
+
+    @Test
+    void timeForWhichNoServerLedItDoesNotCount() {
+        create(SearchScene.spec(Framework.PYTORCH, -1, 1, 10));
+        scene.clock.advance(Duration.ofMinutes(4));
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 4);
+        scene.await("two", view -> view.trials().size() == 2);
+        scene.kill();
+        scene.clock.advance(Duration.ofHours(5));
+        scene.revive();
+        scene.kill();
+        scene.clock.advance(Duration.ofHours(5));
+        scene.revive();
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 4);
+        scene.await("three", view -> view.trials().size() == 3);
+        assertThat(scene.view().duration()).isBetween(Duration.ofMinutes(4), Duration.ofMinutes(5));
+
+        scene.clock.advance(Duration.ofMinutes(7));
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 5);
+        SearchView over = scene.await("the end", view -> !view.state().active());
+        assertThat(over.reason()).isEqualTo("its time of 10 minutes was over");
+        assertThat(over.duration()).isBetween(Duration.ofMinutes(11), Duration.ofMinutes(12));
+    }
+
+    @Test
+    void aClockThatIsSetBackTakesNoTimeAway() {
+        create(SearchScene.spec(Framework.PYTORCH, 1, 1, 10));
+        scene.clock.advance(Duration.ofHours(-3));
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 4);
+        assertThat(scene.await("the end", view -> !view.state().active()).duration())
+                .isEqualTo(Duration.ZERO);
+    }
+
+    @Test
+    void howLongItWasLedIsRecordedNowAndThenWhereItsTimeIsLimited() {
+        create(SearchScene.spec(Framework.PYTORCH, -1, 1, 1000));
+        scene.awaitJobs(1);
+        scene.clock.advance(Duration.ofMinutes(11));
+        scene.searcher.enqueue("s", SearchScene.point(0.5, 1));
+        SearchScene.await(
+                "the record",
+                () -> scene.journal.events("s"),
+                events -> events.contains(
+                        new SearchEvent.Led(Duration.ofMinutes(11).toMillis())));
     }
 
     @Test

@@ -88,7 +88,7 @@ final class Fields {
         if (!given(node)) {
             return -1;
         }
-        String accepted = "a whole number from 1, or -1 for no limit";
+        String accepted = "a whole number from 1 to " + Integer.MAX_VALUE + ", or -1 for no limit";
         long value;
         try {
             value = whole(field(path, name), node);

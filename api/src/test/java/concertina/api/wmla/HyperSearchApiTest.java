@@ -480,6 +480,9 @@ class HyperSearchApiTest {
                         "algoDef.warmStart.searches is 'a', accepted: names that differ"),
                 Arguments.of(data(MODEL, algorithm(", 'maxRunTime': 'long'"), RATE), "algoDef.maxRunTime is 'long'"),
                 Arguments.of(
+                        data(MODEL, algorithm(", 'maxRunTime': 2147483648"), RATE),
+                        "algoDef.maxRunTime is '2147483648', accepted: a whole number from 1 to 2147483647, or -1"),
+                Arguments.of(
                         data(MODEL, algorithm(", 'maxParalleJobNum': 0"), RATE), "algoDef.maxParalleJobNum is '0'"),
                 Arguments.of(
                         data(MODEL, algorithm(", 'objective': 'best'"), RATE),
@@ -686,6 +689,12 @@ class HyperSearchApiTest {
                 data("'hpoName': 'auto'", MODEL, "'algoDef': {'objectiveMetric': 'loss', 'maxJobNum': 2}", RATE));
         assertThat(task("bob", "auto").get("algoDef").get("algorithm").asString())
                 .isEqualTo("Auto");
+    }
+
+    @Test
+    void theLongestTimeIsAccepted() {
+        created("bob", data("'hpoName': 'long'", MODEL, algorithm(", 'maxRunTime': 2147483647"), RATE));
+        awaitExperiments("long", 1);
     }
 
     @Test
