@@ -12,6 +12,7 @@ import concertina.search.Value;
 import concertina.trials.SearchView;
 import io.javalin.http.Context;
 import java.io.IOException;
+import java.math.BigInteger;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import tools.jackson.core.JacksonException;
@@ -98,7 +99,10 @@ final class SearchRoutes {
         return posted.isNumber()
                 && switch (value) {
                     case Value.Real real -> real.value() == posted.doubleValue();
-                    case Value.Whole whole -> whole.value() == posted.doubleValue();
+                    case Value.Whole whole ->
+                        posted.isIntegralNumber()
+                                ? posted.bigIntegerValue().equals(BigInteger.valueOf(whole.value()))
+                                : whole.value() == posted.doubleValue();
                     case Value.Word ignored -> false;
                 };
     }

@@ -62,10 +62,12 @@ final class Fields {
     static BigDecimal number(String field, JsonNode node) {
         String text = node.isNumber() || node.isString() ? node.asString().strip() : "";
         try {
-            if (text.length() <= 60 && text.matches("[+-]?[0-9.]+([eE][+-]?[0-9]{1,4})?")) {
+            if (text.length() <= 100 && text.matches("[+-]?[0-9.]+([eE][+-]?[0-9]{1,4})?")) {
                 BigDecimal number = new BigDecimal(text);
-                if (Double.isFinite(number.doubleValue())) {
-                    return number;
+                double rounded = number.doubleValue();
+                if (Double.isFinite(rounded) && (rounded != 0 || number.signum() == 0)) {
+                    // A zero needs none of the digits that its exponent would make.
+                    return number.signum() == 0 ? BigDecimal.ZERO : number;
                 }
             }
         } catch (NumberFormatException notANumber) {

@@ -2,6 +2,8 @@ package concertina.api.wmla;
 
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
+import java.math.BigDecimal;
+import java.math.BigInteger;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
@@ -179,19 +181,22 @@ final class PythonLiteral {
             at++;
         }
         String digits = text.substring(start, at);
-        try {
-            if (digits.matches("[+-]?\\d{1,18}")) {
-                return NODES.numberNode(Long.parseLong(digits));
+        if (digits.matches("[+-]?\\d{1,40}")) {
+            BigInteger whole = new BigInteger(digits);
+            return whole.bitLength() < Long.SIZE ? NODES.numberNode(whole.longValue()) : NODES.numberNode(whole);
+        }
+        if (digits.matches("[+-]?(\\d{1,40}\\.?\\d{0,40}|\\.\\d{1,40})([eE][+-]?\\d{1,4})?")) {
+            BigDecimal exact = new BigDecimal(digits);
+            double rounded = exact.doubleValue();
+            if (Double.isInfinite(rounded) || rounded == 0 && exact.signum() != 0) {
+                at = start;
+                throw unexpected("0, or a number of a size from " + Double.MIN_VALUE + " to " + Double.MAX_VALUE);
             }
-            if (digits.matches("[+-]?(\\d{1,40}\\.?\\d{0,40}|\\.\\d{1,40})([eE][+-]?\\d{1,4})?")) {
-                return NODES.numberNode(Double.parseDouble(digits));
-            }
-        } catch (NumberFormatException notANumber) {
-            at = start;
-            throw unexpected("a number");
+            boolean same = BigDecimal.valueOf(rounded).compareTo(exact) == 0;
+            return same ? NODES.numberNode(rounded) : NODES.numberNode(exact);
         }
         at = start;
-        throw unexpected("a number");
+        throw unexpected("a number of at most 40 digits before and behind the point");
     }
 
     private JsonNode word() {

@@ -398,7 +398,7 @@ class HyperSearchApiTest {
                 Arguments.of(data(MODEL, "'algoDef': {'algorithm': 'random'}", RATE), "algoDef.objectiveMetric is ''"),
                 Arguments.of(
                         data(MODEL, algorithm(", 'maxJobNum': 0"), RATE),
-                        "algoDef.maxJobNum is '0', accepted: a whole number from 1, or -1 for no limit"),
+                        "algoDef.maxJobNum is '0', accepted: a whole number from 1 to 2147483647, or -1 for no limit"),
                 Arguments.of(
                         data(MODEL, algorithm(", 'earlyStopping': 'asha'"), RATE),
                         "algoDef.earlyStopping is 'asha', accepted: an object"),
@@ -544,6 +544,24 @@ class HyperSearchApiTest {
                         data(MODEL, "'algoDef': {'algorithm': 'Hyperband', 'objectiveMetric': 'loss'}", RATE),
                         "algoParams ResourceName of Hyperband is ''"),
                 Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [" + range.formatted(", 'step': '1e999999999'") + "]"),
+                        "hyperParams[0].step is '1e999999999', accepted: a number"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + range.formatted(", 'step': '1e-9999'") + "]"),
+                        "hyperParams[0].step is '1e-9999', accepted: a number"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + range.formatted(", 'step': 1e9999") + "]"),
+                        "accepted: 0, or a number of a size from 4.9E-324"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
+                                "'hyperParams': [{'name': 'x', 'type': 'Discrete', 'dataType': 'INT', 'discreteIntVal': [9223372036854775808]}]"),
+                        "hyperParams[0].discreteIntVal[0] is '9223372036854775808', accepted: a whole number"),
+                Arguments.of(
                         data(MODEL, algorithm(""), "'hyperParams': [" + words("x", 10_001) + "]"),
                         "hyperParams[0].discreateStrVal is '10001 values', accepted: at most 10000"),
                 Arguments.of(
@@ -570,17 +588,22 @@ class HyperSearchApiTest {
                         data(
                                 MODEL,
                                 algorithm(""),
-                                "'hyperParams': [" + range.formatted(", 'step': 0.0001, 'power': 10") + "]"),
+                                "'hyperParams': [" + range.formatted(", 'step': '0.0001', 'power': 10") + "]"),
                         "hyperParams[0].step is '0.0001', accepted: a step that makes at most 10000 values"),
                 Arguments.of(
-                        data(MODEL, "'algoDef': {'algorithm': 'Grid', 'objectiveMetric': 'loss', 'algoParams': "
-                                + "[{'name': 'Resolution', 'value': 2147483647}]}", RATE),
+                        data(
+                                MODEL,
+                                "'algoDef': {'algorithm': 'Grid', 'objectiveMetric': 'loss', 'algoParams': "
+                                        + "[{'name': 'Resolution', 'value': 2147483647}]}",
+                                RATE),
                         "algoParams Resolution of Grid is '2147483647', accepted: a whole number from 1 to 10000"));
     }
 
     private static String words(String name, int count) {
         return "{'name': '" + name + "', 'type': 'Discrete', 'dataType': 'STR', 'discreateStrVal': ["
-                + IntStream.range(0, count).mapToObj(i -> "'" + Integer.toString(i, 36) + "'").collect(Collectors.joining(","))
+                + IntStream.range(0, count)
+                        .mapToObj(i -> "'" + Integer.toString(i, 36) + "'")
+                        .collect(Collectors.joining(","))
                 + "]}";
     }
 
@@ -625,6 +648,18 @@ class HyperSearchApiTest {
                 .contains("size is '48', accepted: one of 16, 32");
         assertThat(enqueue("bob", "{\"rate\": 0.25, \"m\": 3}").body()).contains("is 'm', accepted: rate, n, size");
         assertThat(enqueue("bob", "[]").statusCode()).isEqualTo(400);
+        for (String number : new String[] {"1e999999999", "1e9999", "-1e9999", "\"NaN\"", "9".repeat(60_000)}) {
+            assertThat(enqueue("bob", "{\"rate\": " + number + ", \"n\": 3, \"size\": 32}")
+                            .statusCode())
+                    .as(number.substring(0, 3))
+                    .isEqualTo(400);
+        }
+        assertThat(enqueue("bob", "{\"rate\": 0.5, \"n\": 1e999999999, \"size\": 32}")
+                        .statusCode())
+                .isEqualTo(400);
+        assertThat(enqueue("bob", "{\"rate\": 0.5, \"n\": 3, \"size\": 1e999999999}")
+                        .statusCode())
+                .isEqualTo(400);
         finish(first, "{\"loss\": 1}");
 
         JsonNode values = awaitExperiments("line", 2).get("experiments").get(1).get("hyperParams");

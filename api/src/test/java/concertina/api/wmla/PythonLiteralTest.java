@@ -21,6 +21,9 @@ class PythonLiteralTest {
                 "'\\x41\\u00e9\\U0001F600' | \"Aé😀\"",
                 "[.5, 5., +2, 1e-05] | [0.5,5.0,2,1.0E-5]",
                 "{} | {}",
+                "[9223372036854775807, -9223372036854775808] | [9223372036854775807,-9223372036854775808]",
+                "[9223372036854775808, 1234567890123456789] | [9223372036854775808,1234567890123456789]",
+                "[9007199254740993.0, 0e-9999] | [9007199254740993.0,0.0]",
                 "'''a\"b''' | \"a\\\"b\"",
             })
     void whatPythonPrintsIsRead(String text, String json) {
@@ -42,6 +45,9 @@ class PythonLiteralTest {
                 "1.2.3 | accepted: a number",
                 "[1+2] | accepted: a number",
                 "lambda | accepted: a dict",
+                "1e9999 | accepted: 0, or a number of a size from 4.9E-324 to",
+                "[-1e-9999] | has '-1e-9999]' at character 2, accepted: 0, or a number",
+                "1e999999999 | accepted: a number",
                 "'\\xZZ' | accepted: 2 hexadecimal digits",
             })
     void nothingElseIs(String text, String message) {
