@@ -101,6 +101,13 @@ final class Proposer {
         return sampler instanceof SavingSampler saving ? saving.saved() : null;
     }
 
+    /** The point asked for last is not tried: an algorithm that has gone on from it begins again with what was recorded. */
+    void untried() {
+        if (sampler instanceof SavingSampler) {
+            dismiss();
+        }
+    }
+
     /** Whether every point was tried that the algorithm has. */
     boolean exhausted() {
         return exhausted;

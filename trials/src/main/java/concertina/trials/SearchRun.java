@@ -343,8 +343,16 @@ final class SearchRun {
             }
             long number = ledger.look(SearchLife::count);
             Point enqueued = ledger.<@Nullable Point>look(life -> life.line.peek());
-            Suggestion suggestion = enqueued == null ? proposer.ask(number) : new Suggestion(enqueued, "enqueued by the user");
-            if (suggestion == null || !begin(number, suggestion, enqueued != null) || !send()) {
+            Suggestion suggestion =
+                    enqueued == null ? proposer.ask(number) : new Suggestion(enqueued, "enqueued by the user");
+            if (suggestion == null) {
+                return;
+            }
+            if (!begin(number, suggestion, enqueued != null)) {
+                proposer.untried();
+                return;
+            }
+            if (!send()) {
                 return;
             }
         }

@@ -7,6 +7,7 @@ import concertina.model.JobState;
 import concertina.model.UserName;
 import concertina.search.Parameter;
 import concertina.search.Point;
+import concertina.search.Sampler;
 import concertina.search.Value;
 import concertina.train.JobView;
 import java.nio.file.Path;
@@ -29,6 +30,11 @@ final class SearchScene implements AutoCloseable {
     final List<TestingSampler> samplers = new ArrayList<>();
     TestingJournal journal = new TestingJournal();
     long points = Long.MAX_VALUE;
+
+    /** In place of {@link TestingSampler}. */
+    @Nullable
+    Samplers samplersOfItsOwn;
+
     RuntimeException samplerFails;
     volatile Supplier<@Nullable Throwable> samplerThrows = () -> null;
     Searcher searcher;
@@ -39,10 +45,13 @@ final class SearchScene implements AutoCloseable {
     }
 
     private void start() {
-        searcher = new Searcher(journal, jobs.living(), files, (spec, saved) -> sampler(spec), clock, 3);
+        searcher = new Searcher(journal, jobs.living(), files, this::sampler, clock, 3);
     }
 
-    private synchronized TestingSampler sampler(SearchSpec spec) {
+    private synchronized Sampler sampler(SearchSpec spec, @Nullable String saved) {
+        if (samplersOfItsOwn != null) {
+            return samplersOfItsOwn.create(spec, saved);
+        }
         raise(samplerFails);
         TestingSampler sampler = new TestingSampler(spec, points, () -> raise(samplerThrows.get()));
         samplers.add(sampler);

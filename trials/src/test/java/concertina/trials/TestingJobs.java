@@ -26,8 +26,12 @@ final class TestingJobs implements Jobs {
     private final List<JobId> submitted = new ArrayList<>();
     private List<Consumer<JobId>> listeners = new ArrayList<>();
     private @Nullable Living living;
+    private final List<JobId> toldToStop = new ArrayList<>();
     private int last;
     int quota = Integer.MAX_VALUE;
+
+    /** Whether jobs that are stopped end only when the test says so. */
+    volatile boolean stopsLate;
 
     /** What submissions throw. */
     volatile @Nullable RuntimeException refusal;
@@ -74,7 +78,8 @@ final class TestingJobs implements Jobs {
 
     @Override
     public synchronized void stop(JobId id, UserName by) {
-        if (!views.get(id).state().finalState()) {
+        toldToStop.add(id);
+        if (!stopsLate && !views.get(id).state().finalState()) {
             end(id, JobState.KILLED, "stopped by " + by);
         }
     }
@@ -208,6 +213,10 @@ final class TestingJobs implements Jobs {
 
     synchronized List<JobId> submitted() {
         return List.copyOf(submitted);
+    }
+
+    synchronized List<JobId> toldToStop() {
+        return List.copyOf(toldToStop);
     }
 
     synchronized List<JobView> unfinished() {
