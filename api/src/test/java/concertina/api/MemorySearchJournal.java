@@ -20,6 +20,12 @@ final class MemorySearchJournal implements SearchJournal {
     }
 
     @Override
+    public synchronized void replace(String search, Entry by) {
+        forget(search);
+        entries.add(by);
+    }
+
+    @Override
     public synchronized void forget(String search) {
         entries.removeIf(entry -> entry.search().equals(search));
     }

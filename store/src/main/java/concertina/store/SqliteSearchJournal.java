@@ -39,9 +39,13 @@ final class SqliteSearchJournal implements SearchJournal {
         if (entries.isEmpty()) {
             return;
         }
+        database.write(handle -> insert(handle, entries));
+    }
+
+    private int insert(Handle handle, List<Entry> entries) {
         Map<Boolean, List<Entry>> kinds = entries.stream()
                 .collect(Collectors.partitioningBy(entry -> entry.event() instanceof SearchEvent.SamplerSaved));
-        database.write(handle -> insert(
+        return insert(
                         handle,
                         "insert into search_event (search, at, event) values (?, ?, ?)",
                         kinds.getOrDefault(false, List.of()))
@@ -49,7 +53,7 @@ final class SqliteSearchJournal implements SearchJournal {
                         handle,
                         "insert into sampler_state (search, at, event) values (?, ?, ?)"
                                 + " on conflict (search) do update set at = excluded.at, event = excluded.event",
-                        kinds.getOrDefault(true, List.of())));
+                        kinds.getOrDefault(true, List.of()));
     }
 
     private int insert(Handle handle, String statement, List<Entry> entries) {
@@ -80,8 +84,17 @@ final class SqliteSearchJournal implements SearchJournal {
 
     @Override
     public void forget(String search) {
-        database.write(handle -> handle.execute("delete from search_event where search = ?", search)
-                + handle.execute("delete from sampler_state where search = ?", search));
+        database.write(handle -> forget(handle, search));
+    }
+
+    private static int forget(Handle handle, String search) {
+        return handle.execute("delete from search_event where search = ?", search)
+                + handle.execute("delete from sampler_state where search = ?", search);
+    }
+
+    @Override
+    public void replace(String search, Entry by) {
+        database.write(handle -> forget(handle, search) + insert(handle, List.of(by)));
     }
 
     private Entry entry(long number, String search, String at, String event) {

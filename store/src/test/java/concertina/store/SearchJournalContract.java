@@ -121,6 +121,8 @@ public abstract class SearchJournalContract {
                 new SearchEvent.Stopped(ADA),
                 new SearchEvent.Restarted(ADA),
                 new SearchEvent.Led(61_500),
+                new SearchEvent.LeftBehind(ADA, new UserName("eve"), List.of(new JobId("c-4")), new JobId("c-1")),
+                new SearchEvent.LeftBehind(ADA, ADA, List.of(), null),
                 new SearchEvent.Ended(false, "all were tried"),
                 new SearchEvent.SamplerSaved("what the algorithm saved"));
     }
@@ -156,6 +158,20 @@ public abstract class SearchJournalContract {
 
         searchJournal().forget("s");
         assertThat(all(searchJournalReopened())).isEmpty();
+    }
+
+    @Test
+    void aReplacedSearchIsGoneAndTheOtherEntryIsThere() {
+        SearchJournal.Entry rest =
+                new SearchJournal.Entry("/c-9", NOON, new SearchEvent.LeftBehind(ADA, ADA, List.of(), null));
+        searchJournal()
+                .append(List.of(
+                        new SearchJournal.Entry("s", NOON, new SearchEvent.Stopped(ADA)),
+                        new SearchJournal.Entry("s", NOON, new SearchEvent.SamplerSaved("state"))));
+
+        searchJournal().replace("s", rest);
+
+        assertThat(all(searchJournalReopened())).containsExactly(rest);
     }
 
     @Test

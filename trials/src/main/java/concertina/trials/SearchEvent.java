@@ -77,6 +77,23 @@ public sealed interface SearchEvent {
     /** It had been led for so long altogether. What lay between that and this entry does not count: no server was there. */
     record Led(long ranMillis) implements SearchEvent {}
 
+    /**
+     * In place of a deleted search: what is still to be put away. Or before a search begins, the code that is laid down for it.
+     *
+     * @param by whoever deleted it
+     * @param jobs of trials that were under way
+     * @param code id under which its code lies; null for none
+     */
+    record LeftBehind(
+            UserName creator,
+            UserName by,
+            List<JobId> jobs,
+            @Nullable JobId code) implements SearchEvent {
+        public LeftBehind {
+            jobs = List.copyOf(jobs);
+        }
+    }
+
     /** The search has come to its end by itself. */
     record Ended(boolean failed, String reason) implements SearchEvent {}
 }

@@ -15,6 +15,9 @@ public interface SearchJournal {
     /** Removes all entries of a search; no effect when there are none. */
     void forget(String search);
 
+    /** Removes all entries of a search and stores another one, of another name, in one transaction. */
+    void replace(String search, Entry by);
+
     /** Something that happened to a search. */
     record Entry(String search, Instant at, SearchEvent event) {}
 }

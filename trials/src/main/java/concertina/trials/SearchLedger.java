@@ -28,6 +28,9 @@ final class SearchLedger {
 
     private @Nullable UserName forgottenBy;
 
+    /** Under which name it is recorded what is left of a deleted search. */
+    private @Nullable String left;
+
     /** When an earlier server recorded something last; null once this one has recorded anything. */
     private @Nullable Instant lastOfEarlier;
 
@@ -160,15 +163,28 @@ final class SearchLedger {
         }
     }
 
-    /** Removes what was recorded, and records nothing any more. */
+    /** Replaces what was recorded by what is left to put away, and records nothing any more. */
     void forget(UserName by) {
         lock.lock();
         try {
-            parts.journal().forget(life.name);
+            left = parts.leftovers()
+                    .leave(
+                            life.name,
+                            new SearchEvent.LeftBehind(
+                                    life.creator,
+                                    by,
+                                    life.open().stream().map(trial -> trial.job).toList(),
+                                    life.spec.code()));
             forgottenBy = by;
         } finally {
             lock.unlock();
         }
+    }
+
+    /** Under which name it is recorded what is left; null unless it was deleted. */
+    @Nullable
+    String left() {
+        return this.<@Nullable String>look(state -> left);
     }
 
     // --- What its thread asks

@@ -79,6 +79,7 @@ final class SearchLife {
 
     void apply(SearchEvent event, Instant at) {
         switch (event) {
+            case SearchEvent.LeftBehind ignored -> throw new IllegalStateException(name + " was deleted");
             case SearchEvent.Created ignored -> throw new IllegalStateException(name + " was created twice");
             case SearchEvent.WarmStarted warm -> earlier = warm.earlier();
             case SearchEvent.PointEnqueued enqueued -> line.add(enqueued.point());

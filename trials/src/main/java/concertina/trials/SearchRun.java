@@ -114,6 +114,19 @@ final class SearchRun {
         wake.release();
     }
 
+    /** The search was deleted: puts away what is left of it, as soon as the jobs of its trials have ended. */
+    void deleted() {
+        starting.lock();
+        try {
+            if (leader == null) {
+                putAway();
+            }
+        } finally {
+            starting.unlock();
+        }
+        wake.release();
+    }
+
     /** Something has changed. Takes no lock and returns at once. */
     void wake() {
         wake.release();
@@ -207,11 +220,26 @@ final class SearchRun {
             if (!working) {
                 proceed();
                 proposer.dismiss();
+                // Whoever goes on follows them again.
+                ledger.open().forEach(trial -> parts.unfollow(trial.job));
+                putAway();
                 leader = null;
             }
             return !working;
         } finally {
             starting.unlock();
+        }
+    }
+
+    private void putAway() {
+        String left = ledger.left();
+        if (left == null) {
+            return;
+        }
+        ledger.open().forEach(jobs::removeUnsent);
+        JobId code = ledger.spec().code();
+        if (code == null || parts.leftovers().removed(code, ledger.creator())) {
+            parts.leftovers().done(left);
         }
     }
 
@@ -409,6 +437,7 @@ final class SearchRun {
     private void windDown(SearchEvent.Closing closing) {
         proceed();
         for (TrialLife trial = jobs.abandon(); trial != null; trial = jobs.abandon()) {
+            jobs.removeUnsent(trial);
             over(new SearchEvent.TrialEnded(trial.number, new TrialResult.Killed(closing.reason()), null));
         }
         if (closing.stopTrials()) {

@@ -7,27 +7,24 @@ import concertina.model.UserName;
 import concertina.search.Point;
 import concertina.train.JobFiles;
 import concertina.train.Jobs;
-import java.io.IOException;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import java.util.stream.Collectors;
 
 /**
  * Leads all searches: replays the journal, lets each search that had not ended go on by itself, and hands jobs that end to the search
  * whose trial they are. Thread-safe; one lock guards the list of searches, each search guards itself.
  */
 public final class Searcher implements Searches, AutoCloseable {
-    private static final Logger LOG = LoggerFactory.getLogger(Searcher.class);
-
     /**
      * What every search works with.
      *
@@ -40,6 +37,7 @@ public final class Searcher implements Searches, AutoCloseable {
             JobFiles files,
             Samplers samplers,
             InstantSource clock,
+            Leftovers leftovers,
             Map<JobId, SearchRun> followed,
             Set<SearchRun> waiting) {
         void follow(JobId job, SearchRun run) {
@@ -72,9 +70,21 @@ public final class Searcher implements Searches, AutoCloseable {
             InstantSource clock,
             int activePerUser) {
         this.parts = new Parts(
-                journal, jobs, files, samplers, clock, new ConcurrentHashMap<>(), ConcurrentHashMap.newKeySet());
+                journal,
+                jobs,
+                files,
+                samplers,
+                clock,
+                new Leftovers(journal, jobs, files, clock),
+                new ConcurrentHashMap<>(),
+                ConcurrentHashMap.newKeySet());
         this.activePerUser = activePerUser;
         journal.replay(this::replay);
+        Set<JobId> codes = runs.values().stream()
+                .map(run -> run.ledger().spec().code())
+                .filter(Objects::nonNull)
+                .collect(Collectors.toSet());
+        parts.leftovers().sweep(codes::contains);
         jobs.whenEnded(this::ended);
         runs.values().forEach(SearchRun::start);
     }
@@ -82,6 +92,10 @@ public final class Searcher implements Searches, AutoCloseable {
     private void replay(SearchJournal.Entry entry) {
         if (entry.event() instanceof SearchEvent.Created created) {
             runs.put(entry.search(), run(new SearchLife(entry.search(), created, entry.at())));
+            return;
+        }
+        if (entry.event() instanceof SearchEvent.LeftBehind left) {
+            parts.leftovers().replay(entry.search(), left);
             return;
         }
         SearchRun run = runs.get(entry.search());
@@ -164,8 +178,24 @@ public final class Searcher implements Searches, AutoCloseable {
         } finally {
             lock.unlock();
         }
+        JobId code = spec.code();
+        if (code != null) {
+            parts.leftovers().codeIsSettled(code);
+        }
         run.start();
         return run.view();
+    }
+
+    @Override
+    public JobId expectCode(UserName creator) {
+        return parts.leftovers().expectCode(creator);
+    }
+
+    @Override
+    public void discardCode(JobId code, UserName creator) {
+        if (parts.leftovers().removed(code, creator)) {
+            parts.leftovers().codeIsSettled(code);
+        }
     }
 
     @Override
@@ -209,23 +239,16 @@ public final class Searcher implements Searches, AutoCloseable {
 
     @Override
     public void delete(String name, UserName by) {
-        SearchRun run = known(name);
+        SearchRun run;
         lock.lock();
         try {
+            run = known(name);
             run.ledger().forget(by);
-            runs.remove(name, run);
+            runs.remove(name);
         } finally {
             lock.unlock();
         }
-        run.wake();
-        JobId code = run.ledger().spec().code();
-        if (code != null) {
-            try {
-                parts.files().delete(code, run.ledger().creator());
-            } catch (IOException failure) {
-                LOG.warn("the code of search {} could not be removed: {}", name, failure.toString());
-            }
-        }
+        run.deleted();
     }
 
     @Override
@@ -233,6 +256,11 @@ public final class Searcher implements Searches, AutoCloseable {
         SearchRun run = known(name);
         run.ledger().enqueue(point);
         run.wake();
+    }
+
+    /** How many jobs are followed; for tests. */
+    int followed() {
+        return parts.followed().size();
     }
 
     private SearchRun known(String name) {

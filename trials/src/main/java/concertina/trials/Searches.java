@@ -1,5 +1,6 @@
 package concertina.trials;
 
+import concertina.model.JobId;
 import concertina.model.UserName;
 import concertina.search.Point;
 import java.util.List;
@@ -26,6 +27,15 @@ public interface Searches {
      * or the algorithm makes no use of it.
      */
     SearchView create(String name, UserName creator, SearchSpec spec, List<SearchView> earlier);
+
+    /**
+     * Reserves the id under which the code of a search is laid down that is about to be created. If the server is killed before it is,
+     * the next one removes the code.
+     */
+    JobId expectCode(UserName creator);
+
+    /** Removes code that was laid down for a search that is not created after all. */
+    void discardCode(JobId code, UserName creator);
 
     Optional<SearchView> find(String name);
 

@@ -57,6 +57,13 @@ final class TrialJobs {
         return unsent.poll();
     }
 
+    /** Removes what was laid down for a trial whose job was never submitted. */
+    void removeUnsent(TrialLife trial) {
+        if (ledger.spec().code() != null && parts.jobs().find(trial.job).isEmpty()) {
+            parts.leftovers().removed(trial.job, ledger.creator());
+        }
+    }
+
     void forget(JobId job) {
         toldToStop.remove(job);
     }
@@ -189,6 +196,7 @@ final class TrialJobs {
                 if (refusal.code().kind() != ErrorCode.Kind.USER) {
                     return Optional.of(SearchRun.told(refusal));
                 }
+                removeUnsent(trial);
                 refused.failed(trial, "its job was refused: " + refusal.getMessage());
             } catch (IOException failure) {
                 return Optional.of("the code of trial " + trial.number + " cannot be laid down: " + why(failure));
@@ -247,8 +255,12 @@ final class TrialJobs {
         if (running(trial) && toldToStop.add(trial.job)) {
             try {
                 parts.jobs().stop(trial.job, ledger.stopper());
-            } catch (ConcertinaException deletedMeanwhile) {
-                LOG.debug("job {} is gone: {}", trial.job, deletedMeanwhile.getMessage());
+            } catch (ConcertinaException failure) {
+                if (failure.code() != ErrorCode.UNKNOWN_TASK) {
+                    toldToStop.remove(trial.job);
+                    throw failure;
+                }
+                LOG.debug("job {} was deleted meanwhile", trial.job);
             }
         }
     }

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -368,6 +369,58 @@ class SearcherTest {
         assertThat(scene.searcher.find("s")).isEmpty();
         assertThat(scene.jobs.list()).hasSize(2);
         assertThat(scene.journal.events("s")).isEmpty();
+    }
+
+    @Test
+    void aSearchIsDeletedWhollyEvenIfTheServerIsKilledAmidst() {
+        create(SearchScene.spec(-1, 2));
+        scene.awaitJobs(2);
+        // From here on the server can do nothing about jobs: as if it were killed as soon as the deletion was recorded.
+        scene.jobs.die();
+        scene.searcher.delete("s", SearchScene.ADA);
+        scene.kill();
+        scene.files.deleted.clear();
+        assertThat(scene.journal.names()).hasSize(1).doesNotContain("s");
+        assertThat(scene.jobs.unfinished()).hasSize(2);
+
+        scene.revive();
+
+        assertThat(scene.jobs.unfinished()).isEmpty();
+        assertThat(scene.files.deleted).containsExactly(new JobId("t-code"));
+        assertThat(scene.journal.names()).isEmpty();
+        assertThat(scene.searcher.find("s")).isEmpty();
+    }
+
+    @Test
+    void nothingIsLeftOfADeletedSearch() {
+        create(SearchScene.spec(-1, 2));
+        scene.awaitJobs(2);
+        scene.searcher.delete("s", SearchScene.ADA);
+        create(SearchScene.spec(-1, 1));
+        scene.awaitJobs(1);
+        SearchScene.await("the end of the first", scene.journal::names, names -> names.equals(Set.of("s")));
+        assertThat(scene.files.deleted).containsExactly(new JobId("t-code"));
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.awaitJobs(0);
+        scene.searcher.delete("s", SearchScene.ADA);
+        SearchScene.await("the end of the second", scene.journal::names, Set::isEmpty);
+        SearchScene.await("nobody to be followed", () -> scene.searcher.followed(), count -> count == 0);
+    }
+
+    @Test
+    void codeOfASearchThatNeverBeganIsRemovedByTheNextServer() {
+        JobId lost = scene.searcher.expectCode(SearchScene.ADA);
+        JobId refused = scene.searcher.expectCode(SearchScene.ADA);
+        scene.searcher.discardCode(refused, SearchScene.ADA);
+        assertThat(scene.files.deleted).containsExactly(refused);
+        create(SearchScene.spec(-1, 2));
+        scene.awaitJobs(2);
+        scene.kill();
+
+        scene.revive();
+
+        assertThat(scene.files.deleted).containsExactlyInAnyOrder(refused, lost);
+        assertThat(scene.journal.names()).containsExactly("s");
     }
 
     @Test

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 
@@ -18,6 +19,9 @@ import org.jspecify.annotations.Nullable;
 final class TestingFiles implements JobFiles {
     private final Path folder;
     final Map<JobId, JobId> shared = new ConcurrentHashMap<>();
+
+    /** Whose files were removed. */
+    final Set<JobId> deleted = ConcurrentHashMap.newKeySet();
 
     /** How often somebody looked for files of each job. */
     final Map<JobId, Integer> finds = new ConcurrentHashMap<>();
@@ -70,7 +74,7 @@ final class TestingFiles implements JobFiles {
 
     @Override
     public void delete(JobId job, UserName user) {
-        shared.values().removeIf(from -> from.equals(job));
+        deleted.add(job);
     }
 
     @Override

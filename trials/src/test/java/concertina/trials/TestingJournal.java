@@ -2,7 +2,9 @@ package concertina.trials;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /** A journal that outlives the searcher but not the test. */
 final class TestingJournal implements SearchJournal {
@@ -23,7 +25,16 @@ final class TestingJournal implements SearchJournal {
     }
 
     @Override
+    public synchronized void replace(String search, Entry by) {
+        forget(search);
+        entries.add(by);
+    }
+
+    @Override
     public synchronized void forget(String search) {
+        if (dead) {
+            throw new IllegalStateException("the server is dead");
+        }
         entries.removeIf(entry -> entry.search().equals(search));
     }
 
@@ -37,6 +48,11 @@ final class TestingJournal implements SearchJournal {
         TestingJournal next = new TestingJournal();
         next.entries.addAll(entries);
         return next;
+    }
+
+    /** Names under which anything is recorded. */
+    synchronized Set<String> names() {
+        return entries.stream().map(Entry::search).collect(Collectors.toSet());
     }
 
     synchronized List<SearchEvent> events(String search) {

@@ -171,7 +171,7 @@ final class HyperSearchRoutes {
                     .create(name, caller.user(), request.spec(SubmitLine.withoutCode(job), null, seed), earlier);
             return;
         }
-        JobId code = jobs.jobs().nextId();
+        JobId code = searches.searches().expectCode(caller.user());
         boolean created = false;
         try {
             JobSpec placed = placed(job, caller, code, model);
@@ -179,7 +179,7 @@ final class HyperSearchRoutes {
             created = true;
         } finally {
             if (!created) {
-                jobs.files().delete(code, caller.user());
+                searches.searches().discardCode(code, caller.user());
             }
         }
     }
