@@ -6,20 +6,25 @@ quality   how close our samplers and Optuna's come to the least value of functio
           Optuna's TPE or Gaussian process and its mean is below both. With --keep it goes on where an earlier run was interrupted
 costs     processor time of one thread for a suggestion, so that a busy machine counts little, after random trials on Hartmann's function
 memory    what samplers keep of 1,000 and of 100,000 trials
+dispatch  how long 1,000 trials that do nothing take through REST, beside Ray Tune; whether each is durable, and how soon the server answers
+          others meanwhile
+
+Times of the last part mean something on an otherwise idle machine only: the load average before each part stands among the figures.
 """
 
 import argparse
 import os
 import signal
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from measured import quality, report, searches, suggestions
+from measured import dispatch, quality, report, searches, suggestions
 from measured.landscapes import BY_NAME
 
-PARTS = ("quality", "costs", "memory")
+PARTS = ("quality", "costs", "memory", "dispatch")
 
 
 def read():
@@ -36,12 +41,17 @@ def read():
     parser.add_argument("--no-peers", action="store_true", help="leave Optuna out")
     parser.add_argument("--all-ours", action="store_true", help="also our samplers that are not auto")
     parser.add_argument("--no-costs", action="store_true", help="regrets alone")
+    parser.add_argument("--dispatched", type=int, default=dispatch.TARGET_TRIALS, help="empty trials of each dispatched search")
+    at_a_time = "empty trials under way at most; several are measured one after the other"
+    parser.add_argument("--at-a-time", type=int, nargs="+", default=[4, 1000], help=at_a_time)
+    parser.add_argument("--ray-trials", type=int, default=40, help="empty trials of Ray Tune; 0 leaves it out")
     parser.add_argument("--results", metavar="FOLDER", help="put the results there, not below bench/results")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seeds, arguments.trials = min(arguments.seeds, 3), min(arguments.trials, 50)
-    if min(arguments.seeds, arguments.trials, arguments.parallel) < 1 or arguments.first_seed < 0:
-        parser.error("accepted are at least one seed, trial and search at a time, and a first seed of at least 0")
+    least = min(arguments.seeds, arguments.trials, arguments.parallel, arguments.dispatched, *arguments.at_a_time)
+    if least < 1 or min(arguments.first_seed, arguments.ray_trials) < 0:
+        parser.error("accepted are numbers of at least 1, and a first seed and trials of Ray Tune of at least 0")
     arguments.functions = arguments.functions.split(",")
     for name in arguments.functions:
         if name not in BY_NAME:
@@ -111,12 +121,23 @@ def memory(arguments, path, results):
     results.targets += goals
 
 
+def dispatched(arguments, folder, results):
+    ray_trials = 0 if arguments.no_peers else arguments.ray_trials
+    figures, ray, goals = dispatch.measure(folder, arguments.dispatched, arguments.at_a_time, ray_trials)
+    dispatch.show(figures, ray)
+    results.figures["dispatch"] = figures
+    results.targets += goals
+    if ray:
+        results.peers["ray tune"] = ray
+
+
 def main():
     arguments = read()
     parts = [part for part in PARTS if part in (arguments.only or PARTS) and (part == "quality" or not arguments.no_costs)]
     # As Ctrl-C does: what was found until then is shown and kept.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    asked = set(arguments.sides) if parts == ["quality"] else set(quality.SIDES)
+    asked = set(arguments.sides) if "quality" in parts else set()
+    asked |= set(quality.SIDES) if {"costs", "memory"} & set(parts) else set()
     path = searches.classes() if asked & set(quality.OURS) else None
     python = searches.optuna_python() if asked & set(quality.PEERS) and not arguments.no_peers else None
     results, whole = Results(), []
@@ -126,6 +147,9 @@ def main():
         results.run("costs", lambda: costs(arguments, path, python, results))
     if "memory" in parts and all(whole):
         results.run("memory", lambda: memory(arguments, path, results))
+    with tempfile.TemporaryDirectory(prefix="concertina-bench-") as folder:
+        if "dispatch" in parts and all(whole):
+            results.run("dispatch", lambda: dispatched(arguments, folder, results))
     if results.targets:
         report.show_targets(results.targets)
     results.figures.update(targets=results.targets, load_average=results.loads, seconds=results.seconds)

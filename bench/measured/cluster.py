@@ -17,10 +17,11 @@ class Cluster(Platform):
 
     :param agents: how many
     :param slots: CPU shares of each; None for the GPUs that it finds, which are the same for all agents of this machine
+    :param settings: further ones of the server, key to value
     """
 
-    def __init__(self, folder, agents, slots=2):
-        super().__init__(folder, slots)
+    def __init__(self, folder, agents, slots=2, settings=None):
+        super().__init__(folder, slots, settings)
         self.names = [f"node{number + 1}" for number in range(agents)]
         self._folder = folder
         self._processes = {}
@@ -81,6 +82,10 @@ class Cluster(Platform):
     def connected(self):
         """Names of the agents that the server hears from."""
         return {each["agent"] for each in json.loads(self._call("GET", "/concertina/v1/cluster"))["agents"] if each["connected"]}
+
+    def process(self, name):
+        """Process id of the server or an agent."""
+        return self._processes[name].pid
 
     def kill(self, name):
         """KILL for the server or an agent."""

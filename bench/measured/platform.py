@@ -1,6 +1,7 @@
 """Concertina's side of the rescale benchmark: a platform of its own in a scratch folder, started as anybody starts one."""
 
 import base64
+import http.client
 import io
 import json
 import os
@@ -21,10 +22,23 @@ HOME = os.environ.get("CONCERTINA_HOME") or os.path.dirname(BENCH)
 EXEC = "/platform/rest/deeplearning/v1"
 
 
-class Platform:
-    """Server and agent with some CPU slots. Not thread-safe; a context manager that takes everything down."""
+def _code(files):
+    """A part of a form with an archive of files."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, path in files.items():
+            tar.add(path, "bench/" + name)
+    head = b'--limit\r\nContent-Disposition: form-data; name="file"; filename="bench.modelDir.tar"\r\n\r\n'
+    return head + archive.getvalue() + b"\r\n"
 
-    def __init__(self, folder, slots):
+
+class Platform:
+    """Server and agent with some CPU slots. Not thread-safe; a context manager that takes everything down.
+
+    :param settings: further ones of the server, key to value
+    """
+
+    def __init__(self, folder, slots, settings=None):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         self.folder = os.path.join(folder, "data")
@@ -34,7 +48,8 @@ class Platform:
             port = probe.getsockname()[1]
         self._configuration = os.path.join(folder, "configuration.yaml")
         with open(self._configuration, "w", encoding="utf-8") as file:
-            file.write(f"https-port: {port}\n")
+            file.write(f"https-port: {port}\n" + "".join(f"{key}: {value}\n" for key, value in (settings or {}).items()))
+        self._port = port
         self._address = f"https://127.0.0.1:{port}"
         self._token = None
 
@@ -59,15 +74,28 @@ class Platform:
 
         :param files: name in the archive to path on disk
         """
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-            for name, path in files.items():
-                tar.add(path, "bench/" + name)
-        head = b'--limit\r\nContent-Disposition: form-data; name="file"; filename="bench.modelDir.tar"\r\n\r\n'
-        headers = {"Content-Type": "multipart/form-data; boundary=limit"}
-        body = head + archive.getvalue() + b"\r\n--limit--\r\n"
         line = arguments + " --model-dir bench --model-main main.py"
-        return json.loads(self._call("POST", EXEC + "/execs?args=" + urllib.parse.quote(line), headers, body))["id"]
+        return self._upload(EXEC + "/execs?args=" + urllib.parse.quote(line), _code(files))["id"]
+
+    def search(self, description, files):
+        """Creates a search.
+
+        :param description: as `docs/search.md` says; its code lies in the folder `bench`
+        :param files: name in the archive to path on disk
+        """
+        data = b'--limit\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + json.dumps(description).encode() + b"\r\n"
+        self._upload(EXEC + "/hypersearch", data + _code(files))
+
+    def ask(self, path):
+        """What a GET is answered with, read as JSON."""
+        return json.loads(self._call("GET", path))
+
+    def connection(self):
+        """One that stays open, to be used with the headers below."""
+        return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=60, context=self._tls)
+
+    def headers(self):
+        return {"X-Auth-Token": self._token}
 
     def stop(self, job):
         self._call("POST", f"{EXEC}/execs/{job}/stop")
@@ -82,6 +110,9 @@ class Platform:
         if done.returncode:
             raise RuntimeError(f"concertina {words[0]} ended with {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def _upload(self, path, parts):
+        return json.loads(self._call("POST", path, {"Content-Type": "multipart/form-data; boundary=limit"}, parts + b"--limit--\r\n"))
 
     def _call(self, method, path, headers=None, body=None):
         allowed = headers or {}

@@ -54,7 +54,7 @@ def python():
     known = Path(folder, "beside")
     version = _version(interpreter) if known.exists() and known.read_text(encoding="utf-8") == beside else None
     if version is None:
-        report.progress("pause: installing Ray for the comparison, into .concertina/build/ray")
+        report.progress("installing Ray for the comparison, into .concertina/build/ray")
         shutil.rmtree(folder, ignore_errors=True)
         _run([sys.executable, "-m", "venv", folder])
         packages = _run([interpreter, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
@@ -84,6 +84,21 @@ def _run(command):
     if done.returncode:
         raise Missing((done.stderr or done.stdout).strip().splitlines()[-1][:500])
     return done.stdout
+
+
+def end_processes(scratch):
+    """Whatever is left of a cluster of Ray: its processes have its scratch folder in their arguments or environment."""
+    mark = scratch.encode()
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as command, open(f"/proc/{name}/environ", "rb") as environment:
+                ours = mark in command.read() or mark in environment.read()
+            if ours:
+                os.kill(int(name), signal.SIGKILL)
+        except OSError:
+            pass
 
 
 class RayTrain:
@@ -131,7 +146,7 @@ class RayTrain:
             self._process.wait(60)
         except subprocess.TimeoutExpired:
             pass
-        self._end_processes()
+        end_processes(self._scratch)
         self._process.wait()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -174,17 +189,3 @@ class RayTrain:
             if self._process.poll() is not None or time.monotonic() > limit:
                 raise TimeoutError(f"Ray had no {nodes} nodes within {LIMIT_SECONDS} s, see {self._folder}/log")
             time.sleep(0.05)
-
-    def _end_processes(self):
-        """Whatever is left of the cluster: its processes have the scratch folder in their arguments or environment."""
-        mark = self._scratch.encode()
-        for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) == os.getpid():
-                continue
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as command, open(f"/proc/{name}/environ", "rb") as environment:
-                    ours = mark in command.read() or mark in environment.read()
-                if ours:
-                    os.kill(int(name), signal.SIGKILL)
-            except OSError:
-                pass
