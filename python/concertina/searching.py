@@ -96,6 +96,8 @@ def search(
     directions: Mapping[str, str] | None = None,
     constraints: Sequence[str] = (),
     warm_start: Sequence[str] = (),
+    early_stopping: Mapping[str, Any] | None = None,
+    stop_when_converged: Mapping[str, Any] | None = None,
     minutes: int | None = None,
     name: str | None = None,
     arguments: str = "",
@@ -115,7 +117,8 @@ def search(
 
     Several objectives are named by `directions={"loss": "minimize", "speed": "maximize"}`, bounds by `constraints=["memory<=16"]`. The
     objective then returns a dict with all of these metrics; of a single objective without a name the key is "value". `warm_start` names
-    earlier searches whose trials the algorithm learns from first.
+    earlier searches whose trials the algorithm learns from first. `early_stopping`, such as {"rule": "median"}, stops trials that report
+    worse than others; `stop_when_converged`, such as {"patience": 20}, ends a search that no longer improves.
 
     Each trial is a job of one worker; `arguments` are further words of its command line, such as "--workerMemory 4g". `settings` are
     the algorithm's parameters, such as {"RandomSeed": 2}. Interrupting stops the search. The server is found as `concertina.client`
@@ -155,6 +158,8 @@ def search(
                 "maxRunTime": -1 if minutes is None else minutes,
                 **goals.posted(),
                 **({"warmStart": {"searches": list(warm_start)}} if warm_start else {}),
+                **({"earlyStopping": dict(early_stopping)} if early_stopping is not None else {}),
+                **({"stopWhenConverged": dict(stop_when_converged)} if stop_when_converged is not None else {}),
                 "algoParams": [{"name": key, "value": str(value)} for key, value in (settings or {}).items()],
             },
             "hyperParams": parameters,

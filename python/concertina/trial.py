@@ -172,6 +172,28 @@ class Trial:
         value: _T = self._ask(name, Choice(values))
         return value
 
+    def resource(self, name: str, first: float) -> float:
+        """How much of its resource the algorithm gives this trial (Hyperband, ASHA, BOHB, PBT); `name` is its ResourceName.
+
+        `first` is what the job gets that learns the space.
+        """
+        if self._given is None:
+            return first
+        if name not in self._given:
+            raise ValueError(f"{name} is not given to this trial; accepted is the algorithm's ResourceName")
+        return float(self._given[name])
+
+    @property
+    def folder(self) -> Path:
+        """Where the trial leaves what a later one may go on from."""
+        return self._results / "model"
+
+    @property
+    def parent_folder(self) -> Path | None:
+        """What the trial that this one goes on from left in its `folder`; None for a fresh start."""
+        parent = os.environ.get("CONCERTINA_PARENT_RESULT")
+        return Path(parent, "model") if parent else None
+
     def report(self, value: float | Mapping[str, float], step: int | None = None) -> None:
         """Say how far it is; counts as a result: a trial's value is the best of what it reported and returned.
 

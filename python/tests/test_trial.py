@@ -87,6 +87,19 @@ def test_one_name_has_one_range_and_a_result_is_a_number(tmp_path):
             trial._finish(value)
 
 
+def test_a_trial_finds_its_resource_and_what_it_goes_on_from(tmp_path, monkeypatch):
+    assert Trial(-1, None, tmp_path).resource("epochs", 3) == 3
+    trial = Trial(0, {"rate": 0.5, "epochs": 9}, tmp_path)
+    assert trial.resource("epochs", 3) == 9
+    assert trial.folder == tmp_path / "model" and trial.parent_folder is None
+    monkeypatch.setenv("CONCERTINA_PARENT_RESULT", str(tmp_path / "parent"))
+    assert trial.parent_folder == tmp_path / "parent" / "model"
+    trial._finish(1)
+    assert left(tmp_path, "asked.json") == []
+    with pytest.raises(ValueError, match="accepted is the algorithm's ResourceName"):
+        trial.resource("steps", 1)
+
+
 def test_several_metrics_of_a_trial_lie_in_one_entry(tmp_path):
     trial = Trial(0, {"rate": 0.5}, tmp_path)
     trial.report({"loss": 3, "speed": 1.5})

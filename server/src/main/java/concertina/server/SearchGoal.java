@@ -7,10 +7,12 @@ import java.util.regex.Pattern;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Reads an objective, {@code speed:maximize}, or a constraint, {@code memory<=16}, into what the search API takes. Pure. */
+/** Reads an objective, {@code speed:maximize}, a constraint, {@code memory<=16}, or a rule of early stopping, {@code asha:81}, into what the search API takes. Pure. */
 final class SearchGoal {
     private static final Pattern BOUND =
             Pattern.compile("(.+?)\\s*(<=|>=)\\s*([+-]?(?:\\d{1,30}\\.?\\d{0,30}|\\.\\d{1,30})(?:[eE][+-]?\\d{1,3})?)");
+
+    private static final Pattern STEPS = Pattern.compile("asha:([1-9]\\d{0,8})");
 
     private SearchGoal() {}
 
@@ -22,6 +24,21 @@ final class SearchGoal {
             throw ConcertinaException.invalid("--objective", text, "METRIC, METRIC:minimize or METRIC:maximize");
         }
         return JsonNodeFactory.instance.objectNode().put("metric", metric).put("objective", direction);
+    }
+
+    static ObjectNode stopping(String text) {
+        String rule = text.strip();
+        if (rule.equals("median")) {
+            return JsonNodeFactory.instance.objectNode().put("rule", rule);
+        }
+        Matcher asha = STEPS.matcher(rule);
+        if (!asha.matches()) {
+            throw ConcertinaException.invalid("--stop-early", text, "median, or asha:STEPS");
+        }
+        return JsonNodeFactory.instance
+                .objectNode()
+                .put("rule", "asha")
+                .put("maxSteps", Integer.parseInt(asha.group(1)));
     }
 
     static ObjectNode constraint(String text) {

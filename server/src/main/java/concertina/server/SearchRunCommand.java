@@ -92,6 +92,19 @@ final class SearchRunCommand implements Callable<Integer> {
             description = "An earlier search whose trials the algorithm learns from first; once for each.")
     private List<String> earlier = new ArrayList<>();
 
+    @Option(
+            names = "--stop-early",
+            paramLabel = "RULE",
+            description =
+                    "Stop trials that report worse than others: median, or asha:STEPS with the steps of a whole trial.")
+    private String stopEarly = "";
+
+    @Option(
+            names = "--converged",
+            paramLabel = "N",
+            description = "End when the best value has not improved in so many trials in a row.")
+    private int patience;
+
     @Option(names = "--name", paramLabel = "NAME", description = "Name of the search; made up unless given.")
     private String name = "";
 
@@ -187,6 +200,12 @@ final class SearchRunCommand implements Callable<Integer> {
         if (!constraints.isEmpty()) {
             ArrayNode list = definition.putArray("constraints");
             constraints.forEach(text -> list.add(SearchGoal.constraint(text)));
+        }
+        if (!stopEarly.isEmpty()) {
+            definition.set("earlyStopping", SearchGoal.stopping(stopEarly));
+        }
+        if (patience != 0) {
+            definition.putObject("stopWhenConverged").put("patience", patience);
         }
         if (!earlier.isEmpty()) {
             ArrayNode list = definition.putObject("warmStart").putArray("searches");

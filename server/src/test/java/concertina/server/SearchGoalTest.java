@@ -42,6 +42,20 @@ class SearchGoalTest {
     }
 
     @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {"median | {'rule':'median'}", "asha:81 | {'rule':'asha','maxSteps':81}"})
+    void a_rule_becomes_what_the_search_api_takes(String text, String json) {
+        assertThat(SearchGoal.stopping(text).toString().replace('"', '\'')).isEqualTo(json);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"asha", "asha:0", "best", "asha:1.5"})
+    void what_is_no_rule_is_refused(String text) {
+        assertThatThrownBy(() -> SearchGoal.stopping(text)).hasMessageContaining("median, or asha:STEPS");
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"", ":maximize", "loss:", "loss:max"})
     void what_is_no_objective_is_refused(String text) {
         assertThatThrownBy(() -> SearchGoal.objective(text)).hasMessageContaining("METRIC:maximize");
