@@ -26,16 +26,12 @@ public final class OwnedSearches {
 
     /** Searches that the caller may touch, oldest first. */
     public List<SearchView> visible(Caller caller) {
-        return searches.list().stream()
-                .filter(search -> caller.mayTouch(search.creator()))
-                .toList();
+        return searches.list(caller::mayTouch);
     }
 
     /** Searches that the caller created, oldest first. */
     public List<SearchView> own(Caller caller) {
-        return searches.list().stream()
-                .filter(search -> search.creator().equals(caller.user()))
-                .toList();
+        return searches.list(caller.user()::equals);
     }
 
     public Searches searches() {

@@ -18,7 +18,8 @@ final class Ranking {
         }
     }
 
-    private static final Comparator<Result> SINGLE = Comparator.comparingDouble(Result::violation)
+    /** Where there is one objective. */
+    static final Comparator<Result> SINGLE = Comparator.comparingDouble(Result::violation)
             .thenComparingDouble(result -> result.losses()[0])
             .thenComparingLong(Result::number);
 

@@ -159,6 +159,47 @@ class HalvingTest {
     }
 
     @Test
+    void aHundredThousandTrialsAreRankedAsTheyCome() {
+        Sampler asha = new Asha(new Plain(Integer.MAX_VALUE), 1, 27, 3);
+        Run run = run(asha, 100_000, 16, 5, 0.05);
+        TreeMap<Double, Integer> counts = run.countByResource();
+        assertThat(counts.values().stream().mapToInt(count -> count).sum()).isEqualTo(100_000);
+        assertThat(counts.get(3.0)).isBetween(counts.get(1.0) / 4, counts.get(1.0) / 2);
+    }
+
+    @Test
+    void aRungNamesTheSameCandidatesAsSortingAllOfItWould() {
+        long seed = System.nanoTime();
+        SplittableRandom random = new SplittableRandom(seed);
+        Rung rung = new Rung();
+        List<Ranking.Result> results = new ArrayList<>();
+        List<Long> promoted = new ArrayList<>();
+        for (long number = 0; number < 500; number++) {
+            Trial trial = new Trial(
+                    number,
+                    new Point(Map.of()),
+                    OptionalDouble.of(1),
+                    java.util.OptionalLong.empty(),
+                    new Trial.State.Complete(new double[] {random.nextInt(50)}, new double[] {random.nextInt(3) - 1}));
+            rung.tell(trial);
+            results.add(new Ranking.Result(trial, (Trial.State.Complete) trial.state()));
+            int places = results.size() / 3;
+            List<Ranking.Result> order = Ranking.order(results);
+            Optional<Long> expected = order.subList(0, places).stream()
+                    .map(Ranking.Result::number)
+                    .filter(each -> !promoted.contains(each))
+                    .findFirst();
+            assertThat(rung.candidate(places).map(Rung.Candidate::number))
+                    .as("seed %d", seed)
+                    .isEqualTo(expected);
+            expected.filter(each -> random.nextBoolean()).ifPresent(each -> {
+                promoted.add(each);
+                rung.promote(each);
+            });
+        }
+    }
+
+    @Test
     void ashaEndsWhenPointsAreUsedUp() {
         Sampler asha = new Asha(new Plain(27), 1, 27, 3);
         Run run = run(asha, 1_000, 4, 3, 0.2);

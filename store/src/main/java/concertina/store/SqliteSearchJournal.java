@@ -83,6 +83,21 @@ final class SqliteSearchJournal implements SearchJournal {
     }
 
     @Override
+    public void replay(String search, Consumer<Entry> reader) {
+        database.read(handle -> {
+            handle.createQuery("""
+                            select entry, search, at, event, 0 as saved from search_event where search = :search
+                            union all select 0, search, at, event, 1 from sampler_state where search = :search
+                            order by saved, entry""")
+                    .bind("search", search)
+                    .map((row, context) -> entry(
+                            row.getLong("entry"), row.getString("search"), row.getString("at"), row.getString("event")))
+                    .forEach(reader);
+            return true;
+        });
+    }
+
+    @Override
     public void forget(String search) {
         database.write(handle -> forget(handle, search));
     }

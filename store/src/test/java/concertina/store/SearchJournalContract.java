@@ -161,6 +161,25 @@ public abstract class SearchJournalContract {
     }
 
     @Test
+    void oneSearchIsReplayedAlone() {
+        SearchJournal.Entry first = new SearchJournal.Entry("s", NOON, new SearchEvent.Stopped(ADA));
+        SearchJournal.Entry saved = new SearchJournal.Entry("s", NOON, new SearchEvent.SamplerSaved("state"));
+        SearchJournal.Entry last = new SearchJournal.Entry("s", NOON, new SearchEvent.Restarted(ADA));
+        searchJournal()
+                .append(List.of(
+                        first,
+                        new SearchJournal.Entry("other", NOON, new SearchEvent.Stopped(ADA)),
+                        new SearchJournal.Entry("other", NOON, new SearchEvent.SamplerSaved("of the other")),
+                        saved,
+                        last));
+        List<SearchJournal.Entry> entries = new ArrayList<>();
+
+        searchJournalReopened().replay("s", entries::add);
+
+        assertThat(entries).containsExactly(first, last, saved);
+    }
+
+    @Test
     void aReplacedSearchIsGoneAndTheOtherEntryIsThere() {
         SearchJournal.Entry rest =
                 new SearchJournal.Entry("/c-9", NOON, new SearchEvent.LeftBehind(ADA, ADA, List.of(), null));

@@ -59,6 +59,13 @@ final class EarlyStops {
         }
     }
 
+    /** Forgets all that can be found again. */
+    void dismiss() {
+        readers.clear();
+        condemned.clear();
+        stopper = null;
+    }
+
     private void hear(List<TrialLife> trials, boolean running) {
         try {
             Stopper judge = prepared();
@@ -71,8 +78,7 @@ final class EarlyStops {
             }
         } catch (RuntimeException failure) {
             // What was read but not recorded is read again.
-            readers.clear();
-            stopper = null;
+            dismiss();
             throw failure;
         }
     }
@@ -98,15 +104,14 @@ final class EarlyStops {
         if (stopper == null) {
             Stopper created = rule.stopper();
             condemned.clear();
-            for (SearchLife.Heard heard : ledger.look(SearchLife::heard)) {
-                TrialReport report = heard.report();
-                if (report != null) {
-                    judge(created, report, true);
-                } else {
-                    condemned.remove(heard.trial().number);
-                    created.tell(heard.trial().over(ledger.spec()));
+            ledger.replay(event -> {
+                if (event instanceof SearchEvent.Reported reported) {
+                    reported.reports().forEach(report -> judge(created, report, true));
+                } else if (event instanceof SearchEvent.TrialEnded end) {
+                    condemned.remove(end.number());
+                    created.tell(ledger.trial(end.number()).over(ledger.spec()));
                 }
-            }
+            });
             stopper = created;
         }
         return stopper;

@@ -33,10 +33,11 @@ final class Proposer {
             return;
         }
         try {
-            Sampler created = parts.samplers().create(ledger.spec(), ledger.<@Nullable String>look(life -> life.saved));
+            SearchLedger.Past past = ledger.past();
+            Sampler created = parts.samplers().create(ledger.spec(), past.saved());
             StopWhenConverged rule = ledger.spec().convergence();
             convergence = rule == null ? null : rule.convergence();
-            for (Trial told : ledger.look(SearchLife::told)) {
+            for (Trial told : past.told()) {
                 created.tell(told);
                 if (convergence != null && told.number() >= 0) {
                     convergence.tell(told);

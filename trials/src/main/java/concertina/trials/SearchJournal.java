@@ -12,6 +12,9 @@ public interface SearchJournal {
     /** Hands over every stored entry, oldest first; of {@link SearchEvent.SamplerSaved} only each search's last, and those in the end. */
     void replay(Consumer<Entry> reader);
 
+    /** The same for one search alone. */
+    void replay(String search, Consumer<Entry> reader);
+
     /** Removes all entries of a search; no effect when there are none. */
     void forget(String search);
 

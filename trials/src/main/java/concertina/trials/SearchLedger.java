@@ -5,12 +5,14 @@ import concertina.model.ErrorCode;
 import concertina.model.JobId;
 import concertina.model.UserName;
 import concertina.search.Point;
+import concertina.search.Trial;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -128,6 +130,40 @@ final class SearchLedger {
         }
     }
 
+    // --- What was recorded
+    // ---------------------------------------------------------------------------------------------------
+
+    /** What an algorithm that is built anew needs. */
+    record Past(List<Trial> told, @Nullable String saved) {}
+
+    /**
+     * Everything that the algorithm was told so far, in the same order: each trial when it was asked for and when it ended. Read from the
+     * journal, since it is needed once at most while a server runs.
+     */
+    Past past() {
+        List<Trial> told = new ArrayList<>();
+        String[] saved = new String[1];
+        WarmStart earlier = this.<@Nullable WarmStart>look(state -> state.earlier);
+        if (earlier != null) {
+            told.addAll(earlier.told(spec()));
+        }
+        replay(event -> {
+            if (event instanceof SearchEvent.TrialAsked asked) {
+                told.add(trial(asked.number()).running());
+            } else if (event instanceof SearchEvent.TrialEnded end) {
+                told.add(trial(end.number()).over(spec()));
+            } else if (event instanceof SearchEvent.SamplerSaved last) {
+                saved[0] = last.state();
+            }
+        });
+        return new Past(told, saved[0]);
+    }
+
+    /** Hands over all that was recorded, oldest first. */
+    void replay(Consumer<SearchEvent> reader) {
+        parts.journal().replay(life.name, entry -> reader.accept(entry.event()));
+    }
+
     // --- What users want
     // ------------------------------------------------------------------------------------------------
 
@@ -202,6 +238,10 @@ final class SearchLedger {
     /** Trials without an outcome, in order of their numbers. */
     List<TrialLife> open() {
         return look(SearchLife::open);
+    }
+
+    TrialLife trial(long number) {
+        return look(state -> state.trial(number));
     }
 
     Optional<TrialLife> trial(JobId job) {

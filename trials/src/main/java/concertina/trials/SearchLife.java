@@ -7,7 +7,6 @@ import concertina.search.Trial;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
@@ -15,7 +14,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,12 +21,6 @@ import org.jspecify.annotations.Nullable;
  * been stored or is being replayed. Not thread-safe; guarded by the lock of its run. Never does I/O, never reads a clock.
  */
 final class SearchLife {
-    /** What the sampler was told, in this order: each trial once when it was asked for and once when it ended. */
-    private record Told(TrialLife trial, boolean ended) {}
-
-    /** What the stopper heard, in this order: a report, or with none that the trial had ended. */
-    record Heard(TrialLife trial, @Nullable TrialReport report) {}
-
     final String name;
     final UserName creator;
     final SearchSpec spec;
@@ -41,9 +33,6 @@ final class SearchLife {
     @Nullable
     WarmStart earlier;
 
-    private final List<Told> told = new ArrayList<>();
-    private final List<Heard> heard = new ArrayList<>();
-
     SearchEvent.@Nullable Closing closing;
 
     SearchEvent.@Nullable Ended ended;
@@ -53,10 +42,6 @@ final class SearchLife {
 
     @Nullable
     TrialLife best;
-
-    /** What the algorithm saved last. */
-    @Nullable
-    String saved;
 
     int failed;
 
@@ -88,12 +73,11 @@ final class SearchLife {
                 trials.put(trial.number, trial);
                 open.put(trial.number, trial);
                 jobs.put(trial.job, trial);
-                told.add(new Told(trial, false));
                 if (asked.enqueued()) {
                     line.poll();
                 }
             }
-            case SearchEvent.SamplerSaved last -> saved = last.state();
+            case SearchEvent.SamplerSaved ignored -> {}
             case SearchEvent.TrialRetried retried -> {
                 TrialLife trial = trial(retried.number());
                 jobs.remove(trial.job);
@@ -106,7 +90,6 @@ final class SearchLife {
                 reported.reports().forEach(report -> {
                     TrialLife trial = trial(report.number());
                     trial.report(spec.objective().metric(), report);
-                    heard.add(new Heard(trial, report));
                 });
             case SearchEvent.TrialStopped verdict -> trial(verdict.number()).verdict = verdict;
             case SearchEvent.TrialEnded end -> {
@@ -116,10 +99,6 @@ final class SearchLife {
                 trial.endedAt = at;
                 open.remove(trial.number);
                 jobs.remove(trial.job);
-                told.add(new Told(trial, true));
-                if (spec.earlyStopping() != null) {
-                    heard.add(new Heard(trial, null));
-                }
                 failedInARow = end.result() instanceof TrialResult.Failed ? failedInARow + 1 : failedInARow;
                 if (!trial.valued()) {
                     failed++;
@@ -241,22 +220,5 @@ final class SearchLife {
     boolean mayStop(long number) {
         TrialLife trial = open.get(number);
         return active() && trial != null && !trial.stopped && trial.verdict == null;
-    }
-
-    /** Everything that the stopper heard so far, in the same order, for one that is built anew. */
-    List<Heard> heard() {
-        return List.copyOf(heard);
-    }
-
-    /** Everything that the sampler was told so far, in the same order, for one that is built anew; earlier searches' trials first. */
-    List<Trial> told() {
-        Stream<Trial> others = earlier == null ? Stream.of() : earlier.told(spec).stream();
-        return Stream.concat(
-                        others,
-                        told.stream()
-                                .map(each -> each.ended()
-                                        ? each.trial().over(spec)
-                                        : each.trial().running()))
-                .toList();
     }
 }

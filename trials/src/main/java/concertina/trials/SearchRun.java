@@ -220,6 +220,9 @@ final class SearchRun {
             if (!working) {
                 proceed();
                 proposer.dismiss();
+                if (earlyStops != null) {
+                    earlyStops.dismiss();
+                }
                 // Whoever goes on follows them again.
                 ledger.open().forEach(trial -> parts.unfollow(trial.job));
                 putAway();

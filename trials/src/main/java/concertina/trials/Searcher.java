@@ -18,6 +18,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /**
@@ -211,7 +212,7 @@ public final class Searcher implements Searches, AutoCloseable {
     }
 
     @Override
-    public List<SearchView> list() {
+    public List<SearchView> list(Predicate<UserName> creators) {
         List<SearchRun> all;
         lock.lock();
         try {
@@ -219,7 +220,10 @@ public final class Searcher implements Searches, AutoCloseable {
         } finally {
             lock.unlock();
         }
-        return all.stream().map(SearchRun::view).toList();
+        return all.stream()
+                .filter(run -> creators.test(run.ledger().creator()))
+                .map(SearchRun::view)
+                .toList();
     }
 
     @Override

@@ -5,6 +5,7 @@ import concertina.model.UserName;
 import concertina.search.Point;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 
 /** What the HTTP layer may ask about searches. Thread-safe; every change is durable when the call returns. */
 public interface Searches {
@@ -39,8 +40,8 @@ public interface Searches {
 
     Optional<SearchView> find(String name);
 
-    /** All searches that were not deleted, oldest first. */
-    List<SearchView> list();
+    /** All searches of these creators that were not deleted, oldest first. */
+    List<SearchView> list(Predicate<UserName> creators);
 
     /** Asks for no further trial and stops the jobs of those under way. Throws NOT_FOUND, CONFLICT for one that is not active. */
     void stop(String name, UserName by);

@@ -25,6 +25,15 @@ final class TestingJournal implements SearchJournal {
     }
 
     @Override
+    public void replay(String search, Consumer<Entry> reader) {
+        of(search).forEach(reader);
+    }
+
+    private synchronized List<Entry> of(String search) {
+        return entries.stream().filter(entry -> entry.search().equals(search)).toList();
+    }
+
+    @Override
     public synchronized void replace(String search, Entry by) {
         forget(search);
         entries.add(by);
