@@ -105,8 +105,13 @@ public final class Population implements Sampler {
         List<Member> ranked = ranked();
         int quarter = Math.max(1, (int) (ranked.size() * QUANTILE));
         boolean poor = member.failures > 0 || ranked.size() >= 4 && ranked.indexOf(member) >= ranked.size() - quarter;
-        if (poor && !ranked.isEmpty()) {
-            Member model = ranked.get(random.nextInt(quarter));
+        // Who takes over from one that is through would train beyond the last round.
+        List<Member> models = ranked.stream()
+                .limit(quarter)
+                .filter(each -> each.rounds < rounds)
+                .toList();
+        if (poor && !models.isEmpty()) {
+            Member model = models.get(random.nextInt(models.size()));
             return Optional.of(new Suggestion(
                     explored(model.point, random),
                     OptionalDouble.of((model.rounds + 1) * round),

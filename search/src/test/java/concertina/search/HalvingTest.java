@@ -289,6 +289,14 @@ class HalvingTest {
     }
 
     @Test
+    void noMemberOfAPopulationTrainsBeyondTheLastRound() {
+        for (int seed = 0; seed < 20; seed++) {
+            Run run = run(new Population(SPACE, new Plain(Integer.MAX_VALUE), seed, 8, 3, 2), 10_000, 5, seed, 0.2);
+            assertThat(run.countByResource().lastKey()).as("seed %d", seed).isLessThanOrEqualTo(6);
+        }
+    }
+
+    @Test
     void aPopulationEndsBetterThanItsBestFreshPoint() {
         Population population = new Population(SPACE, new Plain(Integer.MAX_VALUE), 3, 8, 6, 2);
         Run run = run(population, 10_000, 4, 11, 0.05);
