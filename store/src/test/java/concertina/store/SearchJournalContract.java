@@ -105,7 +105,8 @@ public abstract class SearchJournalContract {
                 new SearchEvent.PointEnqueued(point),
                 new SearchEvent.TrialAsked(0, point, 27.0, 3L, new JobId("c-2"), true, "why"),
                 new SearchEvent.TrialAsked(1, point, null, null, new JobId("c-3"), false, ""),
-                new SearchEvent.TrialRetried(0, new JobId("c-4")),
+                new SearchEvent.TrialRetried(0, new JobId("c-4"), NOON),
+                new SearchEvent.TrialRetried(0, new JobId("c-5"), null),
                 new SearchEvent.TrialEnded(
                         0, new TrialResult.Measured(List.of(new MetricSummary("loss", 0.1, 2, 0.3))), NOON),
                 new SearchEvent.TrialEnded(1, new TrialResult.Failed("exit code 1"), null),

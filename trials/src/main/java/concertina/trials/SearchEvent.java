@@ -43,8 +43,12 @@ public sealed interface SearchEvent {
      */
     record SamplerSaved(String state) implements SearchEvent {}
 
-    /** A trial that was under way when the search was stopped runs again; under the same id if its job can go on. */
-    record TrialRetried(long number, JobId job) implements SearchEvent {}
+    /**
+     * A trial that was under way when the search was stopped runs again; under the same id if its job can go on.
+     *
+     * @param before when that job had ended, by which its next end is told apart; null for a new job
+     */
+    record TrialRetried(long number, JobId job, @Nullable Instant before) implements SearchEvent {}
 
     /** Trials under way reported; in the order in which the reports count. Only where trials are stopped early. */
     record Reported(List<TrialReport> reports) implements SearchEvent {

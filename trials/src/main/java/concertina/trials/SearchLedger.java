@@ -175,15 +175,23 @@ final class SearchLedger {
     }
 
     void restart(UserName by) {
-        boolean restarted = recordIf(
-                new SearchEvent.Restarted(by),
-                state -> state.stoppedBy != null || state.ended != null && state.ended.failed());
-        if (!restarted) {
-            throw new ConcertinaException(
-                    ErrorCode.CONFLICT,
-                    "search '" + life.name + "' is " + (active() ? "active" : "finished")
-                            + ", accepted: one that was stopped or has failed");
+        if (!recordIf(new SearchEvent.Restarted(by), SearchLife::mayRestart)) {
+            throw notRestarted();
         }
+    }
+
+    /** Throws CONFLICT when the search cannot be restarted. */
+    void checkRestart() {
+        if (!look(SearchLife::mayRestart)) {
+            throw notRestarted();
+        }
+    }
+
+    private ConcertinaException notRestarted() {
+        return new ConcertinaException(
+                ErrorCode.CONFLICT,
+                "search '" + life.name + "' is " + (active() ? "active" : "finished")
+                        + ", accepted: one that was stopped or has failed");
     }
 
     void enqueue(Point point) {

@@ -84,7 +84,7 @@ final class SearchLife {
                 trial.job = retried.job();
                 jobs.put(trial.job, trial);
                 trial.stopped = false;
-                trial.retriedAt = at;
+                trial.endBefore = retried.before();
             }
             case SearchEvent.Reported reported ->
                 reported.reports().forEach(report -> {
@@ -191,6 +191,10 @@ final class SearchLife {
     /** Whether it was neither stopped nor has come to its end. */
     boolean active() {
         return ended == null && stoppedBy == null;
+    }
+
+    boolean mayRestart() {
+        return stoppedBy != null || ended != null && ended.failed();
     }
 
     /** How long it was led until then. A clock that was set back takes nothing away. */

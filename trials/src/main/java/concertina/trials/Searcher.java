@@ -140,18 +140,21 @@ public final class Searcher implements Searches, AutoCloseable {
                 throw new ConcertinaException(
                         ErrorCode.CONFLICT, "hpoName is '" + name + "', which exists, accepted: a new name");
             }
-            long active = runs.values().stream()
-                    .filter(run -> run.ledger().creator().equals(creator)
-                            && run.ledger().active())
-                    .count();
-            if (active >= activePerUser) {
-                throw new ConcertinaException(
-                        ErrorCode.QUOTA_EXCEEDED,
-                        "user '" + creator + "' has " + active + " active searches, accepted: at most "
-                                + activePerUser);
-            }
+            checkRoom(creator);
         } finally {
             lock.unlock();
+        }
+    }
+
+    private void checkRoom(UserName creator) {
+        long active = runs.values().stream()
+                .filter(run ->
+                        run.ledger().creator().equals(creator) && run.ledger().active())
+                .count();
+        if (active >= activePerUser) {
+            throw new ConcertinaException(
+                    ErrorCode.QUOTA_EXCEEDED,
+                    "user '" + creator + "' has " + active + " active searches, accepted: at most " + activePerUser);
         }
     }
 
@@ -235,8 +238,16 @@ public final class Searcher implements Searches, AutoCloseable {
 
     @Override
     public SearchView restart(String name, UserName by) {
-        SearchRun run = known(name);
-        run.ledger().restart(by);
+        SearchRun run;
+        lock.lock();
+        try {
+            run = known(name);
+            run.ledger().checkRestart();
+            checkRoom(run.ledger().creator());
+            run.ledger().restart(by);
+        } finally {
+            lock.unlock();
+        }
         run.start();
         return run.view();
     }

@@ -46,7 +46,7 @@ public interface Searches {
     /** Asks for no further trial and stops the jobs of those under way. Throws NOT_FOUND, CONFLICT for one that is not active. */
     void stop(String name, UserName by);
 
-    /** Lets a stopped or failed search go on where it stood. Throws NOT_FOUND, CONFLICT for any other. */
+    /** Lets a stopped or failed search go on where it stood. Throws NOT_FOUND, CONFLICT for any other, QUOTA_EXCEEDED as {@link #checkNew}. */
     SearchView restart(String name, UserName by);
 
     /** Stops the search if needed and forgets it; jobs of its trials stay. Throws NOT_FOUND. */

@@ -8,6 +8,7 @@ import concertina.model.JobState;
 import concertina.train.JobView;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
+import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
@@ -144,11 +145,11 @@ final class TrialJobs {
 
     /** Whether it was decided that the trial's job goes on, and nobody has told the job yet. */
     private static boolean awaitsResumption(TrialLife trial, JobView job) {
-        return trial.retriedAt != null
+        // The same end, not an earlier one: a clock may have been set back meanwhile.
+        return trial.endBefore != null
                 && !trial.stopped
                 && job.state() == JobState.KILLED
-                && job.endedAt() != null
-                && job.endedAt().isBefore(trial.retriedAt);
+                && trial.endBefore.equals(job.endedAt());
     }
 
     /** Runs again what was under way when the search was stopped, as soon as its old job has come to rest. */
@@ -161,10 +162,11 @@ final class TrialJobs {
             if (old.isPresent() && old.get().state() != JobState.KILLED) {
                 continue;
             }
-            boolean goesOn = old.isPresent() && canGoOn(old.get());
+            Instant end = old.map(JobView::endedAt).orElse(null);
+            boolean goesOn = old.isPresent() && end != null && canGoOn(old.get());
             JobId before = trial.job;
             JobId job = goesOn ? before : parts.jobs().nextId();
-            if (ledger.record(new SearchEvent.TrialRetried(trial.number, job))) {
+            if (ledger.record(new SearchEvent.TrialRetried(trial.number, job, goesOn ? end : null))) {
                 parts.unfollow(before);
                 parts.follow(job, run);
                 toldToStop.remove(before);

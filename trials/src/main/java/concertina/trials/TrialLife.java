@@ -34,8 +34,9 @@ final class TrialLife {
     @Nullable
     MetricSummary reported;
 
+    /** The end of its job from which it is to go on; null where it has not been retried under the same id. */
     @Nullable
-    Instant retriedAt;
+    Instant endBefore;
 
     @Nullable
     TrialResult result;

@@ -179,6 +179,47 @@ class SearcherTest {
     }
 
     @Test
+    void aClockThatIsSetBackDoesNotConfuseTheEndsOfATrialThatGoesOn() {
+        create(SearchScene.spec(Framework.EDT_PYTORCH, 1, 1, -1));
+        JobId job = scene.awaitJobs(1).getFirst().id();
+        scene.jobs.start(job);
+        scene.files.leave(job, "checkpoint/step-12.state", "");
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.awaitJobs(0);
+        scene.clock.advance(Duration.ofDays(-1));
+        scene.searcher.restart("s", SearchScene.ADA);
+        scene.awaitJobs(1);
+        scene.jobs.stop(job, SearchScene.ADA);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.trials().getFirst().state()).isEqualTo(TrialView.State.KILLED);
+    }
+
+    @Test
+    void aTrialWhoseResumptionTheServerDidNotLiveToSeeIsResumedAlthoughTheClockWasSetBack() {
+        create(SearchScene.spec(Framework.EDT_PYTORCH, 1, 1, -1));
+        JobId job = scene.awaitJobs(1).getFirst().id();
+        scene.jobs.start(job);
+        scene.files.leave(job, "checkpoint/step-12.state", "");
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.awaitJobs(0);
+        scene.clock.advance(Duration.ofDays(-1));
+        // The next server records that the trial goes on, and dies before it tells the job.
+        scene.jobs.quota = 0;
+        scene.searcher.restart("s", SearchScene.ADA);
+        SearchScene.await(
+                "the record",
+                () -> scene.journal.events("s"),
+                events -> events.stream().anyMatch(SearchEvent.TrialRetried.class::isInstance));
+        scene.kill();
+        scene.jobs.quota = Integer.MAX_VALUE;
+        scene.revive();
+
+        assertThat(scene.awaitJobs(1).getFirst().id()).isEqualTo(job);
+    }
+
+    @Test
     void aTrialThatEndsWhileTheSearchIsStoppedIsNotRepeated() {
         create(SearchScene.spec(1, 1));
         JobId job = scene.awaitJobs(1).getFirst().id();
@@ -499,5 +540,14 @@ class SearcherTest {
         scene.searcher.create("s3", SearchScene.ADA, SearchScene.spec(-1, 1));
         assertThatThrownBy(() -> scene.searcher.create("s4", SearchScene.ADA, SearchScene.spec(-1, 1)))
                 .hasMessageContaining("has 3 active searches");
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.create("s4", SearchScene.ADA, SearchScene.spec(-1, 1));
+        assertThatThrownBy(() -> scene.searcher.restart("s", SearchScene.ADA))
+                .isInstanceOfSatisfying(
+                        ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.QUOTA_EXCEEDED));
+        assertThatThrownBy(() -> scene.searcher.restart("s4", SearchScene.ADA)).hasMessageContaining("is active");
+        scene.searcher.stop("s2", SearchScene.ADA);
+        assertThat(scene.searcher.restart("s", SearchScene.ADA).state().active())
+                .isTrue();
     }
 }

@@ -57,9 +57,7 @@ final class HyperSearchRoutes {
                         searches.visible(caller).stream().map(SearchTask::of).toList()));
         routes.user("POST", SEARCHES, this::create);
         routes.user("DELETE", SEARCHES, (context, caller) -> {
-            for (SearchView search : searches.own(caller)) {
-                searches.searches().delete(search.name(), caller.user());
-            }
+            searches.own(caller).forEach(search -> deleteIfThere(search.name(), caller));
             context.status(204);
         });
         routes.user("GET", SEARCH, (context, caller) -> Answers.json(context, SearchTask.of(found(context, caller))));
@@ -76,6 +74,16 @@ final class HyperSearchRoutes {
             searches.searches().delete(found(context, caller).name(), caller.user());
             context.status(204);
         });
+    }
+
+    private void deleteIfThere(String name, Caller caller) {
+        try {
+            searches.searches().delete(name, caller.user());
+        } catch (ConcertinaException refused) {
+            if (refused.code() != ErrorCode.NOT_FOUND) {
+                throw refused;
+            }
+        }
     }
 
     private SearchView found(Context context, Caller caller) {

@@ -733,6 +733,19 @@ class HyperSearchApiTest {
     }
 
     @Test
+    void whoeverDeletesAllAtTheSameTimeAsSomebodyElseIsDoneToo() {
+        for (int i = 0; i < 20; i++) {
+            created("bob", usual("many-" + i, 1));
+        }
+        List<Integer> statuses = IntStream.range(0, 4)
+                .parallel()
+                .mapToObj(i -> server.send(server.as("bob", SEARCHES).DELETE()).statusCode())
+                .toList();
+        assertThat(statuses).containsOnly(204);
+        assertThat(server.json("bob", SEARCHES)).isEmpty();
+    }
+
+    @Test
     void aNameIsUsedOnce() {
         created("bob", usual("same", 1));
         HttpResponse<String> again = post("bob", usual("same", 1));
