@@ -19,6 +19,9 @@ public final class Analysis {
     /** Trials a forest is grown on; of more, an even selection. */
     private static final int MOST_SAMPLES = 2000;
 
+    /** Coordinates of all of them together, since the time grows with that number. */
+    private static final int MOST_COORDINATES = 120_000;
+
     /**
      * A completed trial.
      *
@@ -71,7 +74,7 @@ public final class Analysis {
             throw ConcertinaException.invalid(
                     "completed trials", Integer.toString(outcomes.size()), "2 or more for an analysis");
         }
-        int samples = Math.min(outcomes.size(), MOST_SAMPLES);
+        int samples = Math.min(outcomes.size(), Math.min(MOST_SAMPLES, Math.max(2, MOST_COORDINATES / space.size())));
         double[][] x = new double[samples][];
         double[] y = new double[samples];
         for (int i = 0; i < samples; i++) {
@@ -81,7 +84,7 @@ public final class Analysis {
                     .toArray();
             y[i] = outcome.loss();
         }
-        return Forest.grow(x, y, TREES, SEED);
+        return new Forest(x, y, TREES, SEED);
     }
 
     /** Completed trials in the order of their numbers: the lines of a drawing with parallel coordinates. */

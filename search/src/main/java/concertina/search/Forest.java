@@ -4,11 +4,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.random.RandomGenerator;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Regression trees on bootstrap samples of the unit cube (Breiman, Random Forests, 2001), kept as the boxes of their leaves, from which
- * marginals follow by sums. Immutable; memory is proportional to trees times samples.
+ * marginals follow by sums. Immutable. Only one tree is in memory at a time, which is proportional to samples times dimensions.
  *
  * <p>Notation:
  * <pre>
@@ -24,34 +25,36 @@ final class Forest {
 
     private static final int MOST_LEVELS = 48;
 
-    private final List<List<Leaf>> trees;
-
-    private Forest(List<List<Leaf>> trees) {
-        this.trees = trees;
-    }
-
-    /** The leaves of each tree. */
-    List<List<Leaf>> trees() {
-        return trees;
-    }
+    private final double[][] x;
+    private final double[] y;
+    private final int trees;
+    private final long seed;
 
     /**
      * @param x samples, n by d, none NaN; n at least 1
      * @param y n finite numbers
      */
-    static Forest grow(double[][] x, double[] y, int trees, long seed) {
-        List<List<Leaf>> grown = new ArrayList<>();
-        for (int tree = 0; tree < trees; tree++) {
-            RandomGenerator random = Randomness.of(seed, tree);
-            int[] sample = random.ints(y.length, 0, y.length).toArray();
-            List<Leaf> leaves = new ArrayList<>();
-            double[] low = new double[x[0].length];
-            double[] high = new double[x[0].length];
-            Arrays.fill(high, 1);
-            split(x, y, sample, low, high, 0, leaves);
-            grown.add(leaves);
-        }
-        return new Forest(grown);
+    Forest(double[][] x, double[] y, int trees, long seed) {
+        this.x = x;
+        this.y = y;
+        this.trees = trees;
+        this.seed = seed;
+    }
+
+    /** The leaves of each tree, which is grown when it is looked at. */
+    Iterable<List<Leaf>> trees() {
+        return () -> IntStream.range(0, trees).mapToObj(this::tree).iterator();
+    }
+
+    private List<Leaf> tree(int tree) {
+        RandomGenerator random = Randomness.of(seed, tree);
+        int[] sample = random.ints(y.length, 0, y.length).toArray();
+        List<Leaf> leaves = new ArrayList<>();
+        double[] low = new double[x[0].length];
+        double[] high = new double[x[0].length];
+        Arrays.fill(high, 1);
+        split(x, y, sample, low, high, 0, leaves);
+        return leaves;
     }
 
     /** The best place to divide samples: where the squared error of the two means is least. */
@@ -125,7 +128,7 @@ final class Forest {
     /** Mean over all trees of what each predicts, averaged over all dimensions but two, at the middles of a grid. */
     double[][] marginal(int first, int second, int grid) {
         double[][] sums = new double[grid + 1][grid + 1];
-        for (List<Leaf> leaves : trees) {
+        for (List<Leaf> leaves : trees()) {
             for (Leaf leaf : leaves) {
                 double share = leaf.volume
                         * leaf.mean
@@ -151,7 +154,7 @@ final class Forest {
         }
         for (double[] row : means) {
             for (int j = 0; j < grid; j++) {
-                row[j] /= trees.size();
+                row[j] /= trees;
             }
         }
         return means;

@@ -14,6 +14,7 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class AnalysisTest {
@@ -40,6 +41,20 @@ class AnalysisTest {
                 OptionalDouble.empty(),
                 OptionalLong.empty(),
                 new Trial.State.Complete(losses, new double[0]));
+    }
+
+    @Test
+    void aThousandParametersAreNoMoreThanTheServerCanBear() {
+        Space space = new Space(IntStream.range(0, 1000)
+                .<Parameter>mapToObj(i -> new Real("p" + i, 0, 1))
+                .toList());
+        List<Trial> trials = new ArrayList<>();
+        for (int i = 0; i < 2000; i++) {
+            Point point = space.decode(Randomness.of(5, i).doubles(space.size()).toArray());
+            trials.add(trial(i, point, space.encode(point)[7]));
+        }
+        assertThat(new Analysis(space, trials, 0).importance().getFirst().parameter())
+                .isEqualTo("p7");
     }
 
     private static double share(Analysis analysis, String name) {

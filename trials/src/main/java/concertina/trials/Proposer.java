@@ -62,7 +62,7 @@ final class Proposer {
         LOG.warn("search {}: algorithm {} failed", ledger.name(), ledger.spec().algorithm(), failure);
         dismiss();
         ledger.record(new SearchEvent.Closing(
-                false, true, "algorithm " + ledger.spec().algorithm() + " failed: " + SearchRun.told(failure)));
+                false, true, "algorithm " + ledger.spec().algorithm() + " failed: " + SearchEnd.told(failure)));
     }
 
     void tell(Trial trial) {

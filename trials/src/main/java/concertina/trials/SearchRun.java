@@ -177,11 +177,12 @@ final class SearchRun {
     private void failed(Throwable failure) {
         try {
             LOG.error("search {}: a step failed, it is tried again", ledger.name(), failure);
-            waits = "waits: a step failed and is tried again: " + told(failure);
+            waits = "waits: a step failed and is tried again: " + SearchEnd.told(failure);
             troubles++;
             proposer.dismiss();
             if (failure instanceof Error && ledger.active() && ledger.closing() == null) {
-                ledger.record(new SearchEvent.Closing(false, true, "the server could not lead it: " + told(failure)));
+                ledger.record(new SearchEvent.Closing(
+                        false, true, "the server could not lead it: " + SearchEnd.told(failure)));
             }
         } catch (RuntimeException | Error again) {
             LOG.error("search {}: not even its failure could be recorded", ledger.name(), again);
@@ -369,7 +370,7 @@ final class SearchRun {
             try {
                 parts.jobs().checkQuota(ledger.creator());
             } catch (ConcertinaException quota) {
-                waitFor(told(quota));
+                waitFor(SearchEnd.told(quota));
                 return;
             }
             long number = ledger.look(SearchLife::count);
@@ -457,54 +458,11 @@ final class SearchRun {
     /** Ends the search when no trial is under way and none will come. */
     private void end() {
         boolean waiting = !waits.isEmpty() || !jobs.allSent();
-        SearchEvent.Ended end = waiting ? null : ledger.<SearchEvent.@Nullable Ended>look(this::end);
+        SearchEvent.Ended end = waiting
+                ? null
+                : ledger.<SearchEvent.@Nullable Ended>look(life -> SearchEnd.of(life, proposer.exhausted()));
         if (end != null && ledger.recordIf(end, life -> life.active() && life.openCount() == 0)) {
             LOG.info("search {} ended: {}", ledger.name(), end.reason());
         }
-    }
-
-    private SearchEvent.@Nullable Ended end(SearchLife life) {
-        SearchEvent.Closing closing = life.closing;
-        boolean pointsLeft = closing == null && !life.full() && !life.line.isEmpty();
-        if (!life.active() || life.openCount() > 0 || pointsLeft) {
-            return null;
-        }
-        String why = closing != null
-                ? closing.reason()
-                : life.full()
-                        ? "all " + life.count() + " trials were tried"
-                        : proposer.exhausted()
-                                ? "every point that the algorithm proposes was tried"
-                                : "the algorithm proposes no further point";
-        boolean algorithmFailed = closing != null && closing.failed();
-        return new SearchEvent.Ended(
-                algorithmFailed || life.best == null,
-                life.best == null && !algorithmFailed
-                        ? why + ", and none gave a value" + lastFailure(life)
-                        : life.bestViolates() ? why + ", and none met all constraints" : why);
-    }
-
-    private static String lastFailure(SearchLife life) {
-        for (TrialLife trial : life.trials().reversed()) {
-            if (trial.result instanceof TrialResult.Failed(String reason)) {
-                return "; trial " + trial.number + ": " + oneLine(reason);
-            }
-            if (trial.result instanceof TrialResult.Killed(String reason)) {
-                return "; trial " + trial.number + ": " + oneLine(reason);
-            }
-        }
-        return "";
-    }
-
-    /** A failure as users read it. */
-    static String told(Throwable failure) {
-        String message = oneLine(failure.getMessage());
-        String name = failure.getClass().getSimpleName();
-        return message.isEmpty() ? name : failure instanceof Error ? name + ": " + message : message;
-    }
-
-    private static String oneLine(@Nullable String text) {
-        String line = text == null ? "" : text.replaceAll("\\p{Cntrl}+", " ").strip();
-        return line.length() > 500 ? line.substring(0, 500) + "…" : line;
     }
 }

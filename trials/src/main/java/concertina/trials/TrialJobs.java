@@ -196,7 +196,7 @@ final class TrialJobs {
                 send(trial);
             } catch (ConcertinaException refusal) {
                 if (refusal.code().kind() != ErrorCode.Kind.USER) {
-                    return Optional.of(SearchRun.told(refusal));
+                    return Optional.of(SearchEnd.told(refusal));
                 }
                 removeUnsent(trial);
                 refused.failed(trial, "its job was refused: " + refusal.getMessage());

@@ -6,6 +6,7 @@ import concertina.api.Parameters;
 import concertina.api.Routes;
 import concertina.identity.Caller;
 import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
 import concertina.search.Analysis;
 import concertina.search.Trial;
 import concertina.trials.Objective;
@@ -25,6 +26,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.locks.ReentrantLock;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Searches in full, what their results say about the parameters, and all trials as a file. Reads alone. Thread-safe. */
@@ -36,6 +41,9 @@ final class SearchAnalysisRoutes {
     private static final JsonMapper JSON = Json.mapper();
 
     private final OwnedSearches searches;
+
+    /** Held while something is computed. */
+    private final ReentrantLock computing = new ReentrantLock(true);
 
     SearchAnalysisRoutes(OwnedSearches searches) {
         this.searches = searches;
@@ -127,8 +135,29 @@ final class SearchAnalysisRoutes {
             List<Objective> objectives = search.spec().objectives();
             int position = objective(context, objectives);
             Analysis analysis = new Analysis(search.spec().space(), trials(search), position);
-            Answers.json(context, look.at(new Looked(search, objectives.get(position), analysis), context));
+            Looked looked = new Looked(search, objectives.get(position), analysis);
+            Answers.json(context, aside(() -> look.at(looked, context)));
         });
+    }
+
+    /** Computes on a thread of its own, one at a time: on the threads that serve requests it would keep others from being served. */
+    private <T> T aside(Callable<T> computation) {
+        FutureTask<T> task = new FutureTask<>(computation);
+        computing.lock();
+        try {
+            Thread.ofPlatform().name("analysis").daemon().start(task);
+            return task.get();
+        } catch (ExecutionException failure) {
+            if (failure.getCause() instanceof ConcertinaException refused) {
+                throw refused;
+            }
+            throw new ConcertinaException(ErrorCode.INTERNAL, "the analysis failed", failure);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+            throw new ConcertinaException(ErrorCode.INTERNAL, "the analysis was interrupted", interrupted);
+        } finally {
+            computing.unlock();
+        }
     }
 
     private static int objective(Context context, List<Objective> objectives) {
@@ -250,7 +279,7 @@ final class SearchAnalysisRoutes {
         answer.put("objectives", search.spec().objectives());
         answer.put(
                 "trials",
-                Analysis.paretoFront(trials(search)).stream()
+                aside(() -> Analysis.paretoFront(trials(search))).stream()
                         .map(number ->
                                 SearchJson.trial(search.spec(), search.trials().get(number.intValue())))
                         .toList());
