@@ -2,9 +2,12 @@ package concertina.trials;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
 import concertina.model.JobId;
 import concertina.train.JobView;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
@@ -56,6 +59,62 @@ class SearchDeathTest {
             assertThat(over.trials())
                     .as("every trial has the result of its own job")
                     .allSatisfy(trial -> assertThat(trial.value()).isEqualTo(value(trial.job())));
+        }
+    }
+
+    /** Users stop, restart and delete it meanwhile, and the clock is set back and forth. */
+    @ParameterizedTest(name = "seed {0}")
+    @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8})
+    void nothingIsLeftThatNobodyLeads(long seed) {
+        Random random = new Random(seed);
+        try (SearchScene scene = new SearchScene(folder)) {
+            create(scene);
+            for (int step = 0; step < 60; step++) {
+                switch (random.nextInt(8)) {
+                    case 0 -> scene.kill();
+                    case 1 -> tried(() -> scene.searcher.stop("s", SearchScene.ADA));
+                    case 2 -> tried(() -> scene.searcher.restart("s", SearchScene.ADA));
+                    case 3 -> {
+                        scene.searcher.delete("s", SearchScene.ADA);
+                        if (random.nextBoolean()) {
+                            scene.kill();
+                            scene.revive();
+                        }
+                        create(scene);
+                    }
+                    case 4 -> scene.clock.advance(Duration.ofMinutes(random.nextInt(-600, 600)));
+                    default -> finishSome(scene, random, new HashSet<>());
+                }
+                if (!scene.alive()) {
+                    finishSome(scene, random, new HashSet<>());
+                    scene.revive();
+                }
+            }
+            tried(() -> scene.searcher.restart("s", SearchScene.ADA));
+            while (scene.view().state().active()) {
+                finishSome(scene, random, new HashSet<>());
+            }
+
+            SearchView over = scene.view();
+            assertThat(over.state()).isEqualTo(SearchState.FINISHED);
+            assertThat(over.trials())
+                    .hasSize(TRIALS)
+                    .allSatisfy(trial -> assertThat(trial.value()).isEqualTo(value(trial.job())));
+            SearchScene.await("no job under way", scene.jobs::unfinished, List::isEmpty);
+            SearchScene.await("nothing left", scene.journal::names, names -> names.equals(Set.of("s")));
+            SearchScene.await("nobody to be followed", () -> scene.searcher.followed(), count -> count == 0);
+        }
+    }
+
+    private static void create(SearchScene scene) {
+        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(TRIALS, PARALLEL));
+    }
+
+    private static void tried(Runnable command) {
+        try {
+            command.run();
+        } catch (ConcertinaException refused) {
+            assertThat(refused.code()).isEqualTo(ErrorCode.CONFLICT);
         }
     }
 

@@ -38,6 +38,7 @@ final class SearchScene implements AutoCloseable {
     RuntimeException samplerFails;
     volatile Supplier<@Nullable Throwable> samplerThrows = () -> null;
     Searcher searcher;
+    private boolean alive = true;
 
     SearchScene(Path folder) {
         files = new TestingFiles(folder);
@@ -70,13 +71,19 @@ final class SearchScene implements AutoCloseable {
 
     /** The server is killed: what it did last is stored or not, and nothing follows. */
     void kill() {
+        alive = false;
         journal.die();
         jobs.die();
         searcher.close();
         journal = journal.survivor();
     }
 
+    boolean alive() {
+        return alive;
+    }
+
     void revive() {
+        alive = true;
         start();
     }
 

@@ -109,8 +109,12 @@ final class TestingJobs implements Jobs {
         return new ClusterStatus(List.of());
     }
 
+    /** No effect on a job that has ended, as {@link #end}. */
     synchronized void start(JobId id) {
         JobView old = views.get(id);
+        if (old.state().finalState()) {
+            return;
+        }
         views.put(
                 id,
                 view(id, old.creator(), old.spec(), JobState.RUNNING, old.submittedAt(), clock.instant(), null, ""));
@@ -118,6 +122,9 @@ final class TestingJobs implements Jobs {
 
     synchronized void end(JobId id, JobState state, String reason) {
         JobView old = views.get(id);
+        if (old.state().finalState()) {
+            return;
+        }
         views.put(
                 id,
                 view(
