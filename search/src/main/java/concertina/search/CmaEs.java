@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * A result that comes late counts with the step from the mean it was drawn around: were it measured from the present mean, late
  * results would all point backwards and the steps would shrink. A search that converged starts again at a random point with twice the population (Auger and Hansen 2005, "A
  * restart CMA evolution strategy with increasing population size", IEEE CEC). {@link Margin} keeps whole numbers and steps alive.
- * Results of other searches that are told before the first own trial place the first mean.
+ * Results of other searches or samplers that are told before the first own trial place the first mean.
  *
  * <p><b>Constraints.</b> Which step a running trial came from is not remembered from {@link #ask} but found again from its number, so
  * that an instance that was only told is in the same state.
@@ -29,6 +29,8 @@ public final class CmaEs implements Sampler {
     private static final int STAGNATION = 10;
     private static final int FOREIGN_ROOM = 200;
     private static final int FOREIGN_BEST = 25;
+    private static final double FOREIGN_SPREAD = 0.1;
+    private static final double MOST_SPREAD = 0.3;
 
     /**
      * A trial under way.
@@ -40,6 +42,7 @@ public final class CmaEs implements Sampler {
 
     private final Space space;
     private final long seed;
+    private final double leastSpread;
     private final List<Parameter> numbers = new ArrayList<>();
     private final int[] positions;
     private final @Nullable Tpe words;
@@ -58,8 +61,17 @@ public final class CmaEs implements Sampler {
     private long improved;
 
     public CmaEs(Space space, long seed) {
+        this(space, seed, FOREIGN_SPREAD);
+    }
+
+    /**
+     * @param leastSpread how wide it begins at least amid results that it did not ask for, in ranges: little where these come from the
+     *     same search, which has narrowed down where the best lie
+     */
+    CmaEs(Space space, long seed, double leastSpread) {
         this.space = space;
         this.seed = seed;
+        this.leastSpread = leastSpread;
         this.tried = new Tried(space);
         List<Integer> positions = new ArrayList<>();
         boolean anyWords = false;
@@ -249,7 +261,7 @@ public final class CmaEs implements Sampler {
                     .average()
                     .orElse(0.1);
         }
-        double spread = Math.clamp(Math.sqrt(squares / mean.length), 0.1, 0.3);
+        double spread = Math.clamp(Math.sqrt(squares / mean.length), leastSpread, MOST_SPREAD);
         begin(new Evolution(mean, spread, Evolution.population(mean.length)));
     }
 

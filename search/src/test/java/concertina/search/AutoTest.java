@@ -36,7 +36,38 @@ class AutoTest extends SamplerContract {
     void fewTrialsAreForTheProcessAndManyForTheEstimator() {
         Auto auto = new Auto(CONTINUOUS, OptionalLong.empty(), 1, true, 1);
         assertThat(reasonAfter(auto, CONTINUOUS, 20)).contains("Gaussian process after 20 trials");
-        assertThat(reasonAfter(auto, CONTINUOUS, 300)).endsWith("as 300 trials ended");
+        assertThat(reasonAfter(auto, CONTINUOUS, 150))
+                .contains("evolution strategy")
+                .endsWith("as 150 trials ended");
+        Auto several = new Auto(CONTINUOUS, OptionalLong.empty(), 1, true, 2, 1);
+        assertThat(reasonAfter(several, CONTINUOUS, 200)).contains("Gaussian process");
+        assertThat(reasonAfter(several, CONTINUOUS, 300))
+                .contains("points like the best")
+                .endsWith("as 300 trials ended");
+        Auto mixed = new Auto(MIXED, OptionalLong.of(1000), 1, true, 1);
+        assertThat(reasonAfter(mixed, MIXED, 200)).contains("Gaussian process");
+        assertThat(reasonAfter(mixed, MIXED, 300))
+                .contains("evolution strategy")
+                .endsWith("as 300 trials ended");
+        assertThat(reasonAfter(new Auto(CONTINUOUS, OptionalLong.of(400), 1, true, 1), CONTINUOUS, 200))
+                .contains("Gaussian process");
+    }
+
+    @Test
+    void withManyTrialsTheEvolutionStrategyGoesOnFromWhatTheProcessFound() {
+        StandardFunctions.Problem problem = StandardFunctions.ROSENBROCK_5;
+        Auto auto = new Auto(problem.space(), OptionalLong.of(600), 1, true, 2);
+        double atBorder = 0;
+        double best = Double.POSITIVE_INFINITY;
+        for (int number = 0; number < 600; number++) {
+            Trial trial = running(number, auto.ask(number).orElseThrow());
+            double loss = problem.loss().applyAsDouble(trial.point());
+            auto.tell(trial);
+            auto.tell(ended(trial, new State.Complete(new double[] {loss}, new double[0])));
+            best = Math.min(best, loss);
+            atBorder = number == 149 ? best : atBorder;
+        }
+        assertThat(best).isLessThan(atBorder / 2);
     }
 
     @Test

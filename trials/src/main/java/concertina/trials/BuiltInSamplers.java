@@ -128,6 +128,7 @@ public final class BuiltInSamplers implements Samplers {
                         spec.maxTrials() < 0 ? OptionalLong.empty() : OptionalLong.of(spec.maxTrials()),
                         spec.parallel(),
                         noiseless(settings),
+                        spec.objectives().size(),
                         seed);
             case SOBOL -> new Sobol(space, seed);
             case CMA_ES -> new CmaEs(space, seed);
