@@ -14,7 +14,7 @@ import random
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,18 +28,22 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Real:
-    """Real numbers from `low` to `high`, both included; evenly in the logarithm with `log`; at multiples of `step` above `low`."""
+    """Real numbers from `low` to `high`, both included; evenly in the logarithm with `log`; at multiples of `step` above `low`.
+
+    With `when`, such as {"optimizer": ["sgd"]}, it exists only where an earlier hyperparameter has one of these values.
+    """
 
     low: float
     high: float
     log: bool = False
     step: float | None = None
+    when: Mapping[str, Sequence[Any]] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         _range(self.low, self.high, self.log, self.step)
 
     def posted(self) -> dict[str, Any]:
-        return {"type": "Range", "dataType": "DOUBLE", "minDbVal": float(self.low), "maxDbVal": float(self.high), **_more(self.log, self.step)}
+        return {"type": "Range", "dataType": "DOUBLE", "minDbVal": float(self.low), "maxDbVal": float(self.high), **_more(self.log, self.step, self.when)}
 
     def middle(self) -> float:
         return self._at(0.5)
@@ -71,6 +75,7 @@ class Whole:
     high: int
     log: bool = False
     step: int = 1
+    when: Mapping[str, Sequence[Any]] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if any(isinstance(each, bool) or not isinstance(each, int) for each in (self.low, self.high, self.step)):
@@ -79,7 +84,7 @@ class Whole:
 
     def posted(self) -> dict[str, Any]:
         step = None if self.step == 1 else self.step
-        return {"type": "Range", "dataType": "INT", "minIntVal": self.low, "maxIntVal": self.high, **_more(self.log, step)}
+        return {"type": "Range", "dataType": "INT", "minIntVal": self.low, "maxIntVal": self.high, **_more(self.log, step, self.when)}
 
     def middle(self) -> int:
         return self._at(0.5)
@@ -102,20 +107,23 @@ class Choice:
     """One of some values, whatever they are; they are told apart by their text."""
 
     values: tuple[Any, ...]
+    when: Mapping[str, Sequence[Any]] | None = field(default=None, compare=False)
 
-    def __init__(self, values: Sequence[Any]):
+    def __init__(self, values: Sequence[Any], when: Mapping[str, Sequence[Any]] | None = None):
         object.__setattr__(self, "values", tuple(values))
+        object.__setattr__(self, "when", when)
         texts = [str(value) for value in self.values]
         if not texts or len(set(texts)) < len(texts) or any(not text.strip() for text in texts):
             raise ValueError(f"the values are {list(self.values)!r}; accepted is at least one, all of different texts")
 
     def posted(self) -> dict[str, Any]:
+        more = _more(False, None, self.when)
         if all(type(value) is int for value in self.values):
-            return {"type": "Discrete", "dataType": "INT", "discreteIntVal": list(self.values)}
+            return {"type": "Discrete", "dataType": "INT", "discreteIntVal": list(self.values), **more}
         if all(type(value) in (int, float) and math.isfinite(value) for value in self.values):
-            return {"type": "Discrete", "dataType": "DOUBLE", "discreteDbVal": [float(value) for value in self.values]}
+            return {"type": "Discrete", "dataType": "DOUBLE", "discreteDbVal": [float(value) for value in self.values], **more}
         # The contract's spelling.
-        return {"type": "Discrete", "dataType": "STR", "discreateStrVal": [str(value) for value in self.values]}
+        return {"type": "Discrete", "dataType": "STR", "discreateStrVal": [str(value) for value in self.values], **more}
 
     def middle(self) -> Any:
         return self.values[0]
@@ -142,8 +150,14 @@ def _range(low: float, high: float, log: bool, step: float | None) -> None:
         raise ValueError(f"step is {step!r}; accepted is a number above 0, and none on a logarithmic scale")
 
 
-def _more(log: bool, step: float | None) -> dict[str, Any]:
-    return {**({"scale": "log"} if log else {}), **({"step": step} if step else {})}
+def _more(log: bool, step: float | None, when: Mapping[str, Sequence[Any]] | None) -> dict[str, Any]:
+    more: dict[str, Any] = {**({"scale": "log"} if log else {}), **({"step": step} if step else {})}
+    if when is not None:
+        if len(when) != 1 or any(isinstance(values, str) or not values for values in when.values()):
+            raise ValueError(f"when is {when!r}; accepted is one earlier hyperparameter with its values, such as {{'optimizer': ['sgd']}}")
+        ((name, values),) = when.items()
+        more["when"] = {"name": name, "values": [str(value) for value in values]}
+    return more
 
 
 class Trial:

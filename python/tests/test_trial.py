@@ -60,6 +60,8 @@ def test_draws_lie_in_their_range_and_on_its_steps():
         (lambda: Real(0, 1, step=0), "a number above 0"),
         (lambda: Real(0, float("nan")), "finite numbers"),
         (lambda: Whole(1, 2.5), "whole numbers"),
+        (lambda: Whole(1, 3, when={"opt": "sgd"}).posted(), "one earlier hyperparameter"),
+        (lambda: Real(1, 3, when={}).posted(), "one earlier hyperparameter"),
         (lambda: Choice([]), "at least one"),
         (lambda: Choice([1, "1"]), "different texts"),
     ],
@@ -108,3 +110,10 @@ def test_several_metrics_of_a_trial_lie_in_one_entry(tmp_path):
         {"steps": 1, "loss": 3.0, "speed": 1.5},
         {"steps": 2, "loss": 2.0, "speed": 1.0},
     ]
+
+
+def test_a_condition_is_posted_and_does_not_make_another_range():
+    assert Real(0, 1, when={"opt": ["sgd"]}).posted()["when"] == {"name": "opt", "values": ["sgd"]}
+    assert Whole(1, 3, when={"layers": [2, 3]}).posted()["when"] == {"name": "layers", "values": ["2", "3"]}
+    assert Choice(["a"], when={"opt": [None]}).posted()["when"] == {"name": "opt", "values": ["None"]}
+    assert "when" not in Real(0, 1).posted() and Real(0, 1) == Real(0, 1, when={"opt": ["sgd"]})

@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -41,6 +42,28 @@ final class SearchParameter {
                     Arrays.stream(rest.split(",", -1)).map(String::strip).toList());
         }
         return parameter;
+    }
+
+    /** Reads a condition, {@code momentum:optimizer=sgd,nag}, into the hyperparameter that has it. */
+    static void condition(String text, ArrayNode space) {
+        int equals = text.indexOf('=');
+        int colon = equals < 0 ? -1 : text.lastIndexOf(':', equals);
+        String name = colon < 0 ? "" : text.substring(0, colon).strip();
+        String parent = colon < 0 ? "" : text.substring(colon + 1, equals).strip();
+        List<String> values = Arrays.stream(text.substring(equals + 1).split(",", -1))
+                .map(String::strip)
+                .toList();
+        ObjectNode found = null;
+        for (JsonNode parameter : space) {
+            if (parameter.path("name").asString("").equals(name)) {
+                found = (ObjectNode) parameter;
+            }
+        }
+        if (found == null || parent.isEmpty() || values.stream().anyMatch(String::isEmpty)) {
+            throw ConcertinaException.invalid("--when", text, "NAME:OTHER=VALUE,… with the NAME of a --param");
+        }
+        ArrayNode list = found.putObject("when").put("name", parent).putArray("values");
+        values.forEach(list::add);
     }
 
     private static void range(ObjectNode parameter, String text, String low, String[] parts) {

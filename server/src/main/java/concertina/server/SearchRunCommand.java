@@ -47,6 +47,12 @@ final class SearchRunCommand implements Callable<Integer> {
     private List<String> parameters = new ArrayList<>();
 
     @Option(
+            names = "--when",
+            paramLabel = "CONDITION",
+            description = "A hyperparameter that exists only for some values of an earlier one, NAME:OTHER=VALUE,…")
+    private List<String> conditions = new ArrayList<>();
+
+    @Option(
             names = "--algorithm",
             paramLabel = "NAME",
             description = "Who proposes points; ${DEFAULT-VALUE} unless given.")
@@ -183,6 +189,7 @@ final class SearchRunCommand implements Callable<Integer> {
         settings.forEach((key, value) -> set.addObject().put("name", key).put("value", value));
         ArrayNode space = request.putArray("hyperParams");
         parameters.forEach(text -> space.add(SearchParameter.read(text)));
+        conditions.forEach(text -> SearchParameter.condition(text, space));
         return request;
     }
 

@@ -41,6 +41,8 @@ class MainTest {
                 "search run --param a=1..2 --objective loss:least PyTorch | --objective is 'loss:least', accepted: METRIC",
                 "search run --param a=1..2 --objective loss --metric x PyTorch | --objective is 'loss', accepted: either --objective or",
                 "search run --param a=1..2 --constraint memory<16 PyTorch | --constraint is 'memory<16', accepted: METRIC<=NUMBER",
+                "search run --param a=1..2 --when b:a=1 PyTorch | --when is 'b:a=1', accepted: NAME:OTHER=VALUE",
+                "search run --param a=1..2 --when a=1 PyTorch | --when is 'a=1', accepted: NAME:OTHER=VALUE",
                 "search run --param rate=1..2 | Missing required parameter: 'FRAMEWORK'",
                 "search run --param rate=1 --trials 0 PyTorch | --trials is '0', accepted: 1 or more, or -1 for no limit",
                 "search run --param rate=1..x PyTorch | --param is 'rate=1..x', accepted: NAME=LOW..HIGH",

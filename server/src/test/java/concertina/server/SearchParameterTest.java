@@ -4,9 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import concertina.model.ConcertinaException;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
 
 class SearchParameterTest {
     @ParameterizedTest
@@ -47,5 +50,14 @@ class SearchParameterTest {
         assertThatThrownBy(() -> SearchParameter.read(text))
                 .isInstanceOf(ConcertinaException.class)
                 .hasMessageStartingWith("--param is '" + text + "', accepted: ");
+    }
+
+    @Test
+    void a_condition_becomes_part_of_its_parameter() {
+        ArrayNode space = JsonNodeFactory.instance.arrayNode();
+        space.add(SearchParameter.read("opt=sgd,adam")).add(SearchParameter.read("net:momentum=0..1"));
+        SearchParameter.condition("net:momentum:opt=sgd, adam", space);
+        assertThat(space.get(1).get("when").toString()).isEqualTo("{\"name\":\"opt\",\"values\":[\"sgd\",\"adam\"]}");
+        assertThat(space.get(0).has("when")).isFalse();
     }
 }

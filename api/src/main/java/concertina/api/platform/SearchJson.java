@@ -8,6 +8,7 @@ import concertina.trials.SearchSpec;
 import concertina.trials.SearchView;
 import concertina.trials.TrialView;
 import concertina.trials.WarmStart;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -16,6 +17,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Searches and trials as our own API shows them: numbers as numbers, what does not exist as null or left out. Pure. */
 final class SearchJson {
+    private static final Comparator<Object> BY_TEXT = Comparator.comparing(Object::toString);
+
     private SearchJson() {}
 
     /** A search without its trials. */
@@ -93,6 +96,18 @@ final class SearchJson {
                         choice.values().stream().map(SearchJson::plain).toList());
                 json.put("ordered", choice.ordered());
             }
+        }
+        Parameter.Condition when = parameter.when();
+        if (when != null) {
+            Map<String, Object> condition = new LinkedHashMap<>();
+            condition.put("name", when.parent());
+            condition.put(
+                    "values",
+                    when.values().stream()
+                            .map(SearchJson::plain)
+                            .sorted(BY_TEXT)
+                            .toList());
+            json.put("when", condition);
         }
         return json;
     }

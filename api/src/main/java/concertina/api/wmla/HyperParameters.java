@@ -45,7 +45,9 @@ final class HyperParameters {
         List<Parameter> parameters = new ArrayList<>();
         int values = 0;
         for (int i = 0; i < posted.size(); i++) {
-            Parameter parameter = parameter(posted.get(i), "hyperParams[" + i + "]");
+            String path = "hyperParams[" + i + "]";
+            Parameter parameter =
+                    Conditions.conditioned(parameter(posted.get(i), path), posted.get(i), path, parameters);
             parameters.add(parameter);
             values += parameter instanceof Parameter.Choice choice
                     ? choice.values().size()

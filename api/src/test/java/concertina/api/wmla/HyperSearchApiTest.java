@@ -58,6 +58,12 @@ class HyperSearchApiTest {
         return "'algoDef': {'algorithm': 'random', 'objectiveMetric': 'loss', 'objective': 'Minimize'" + more + "}";
     }
 
+    private static String when(String condition) {
+        return "{'name': 'x', 'type': 'Range', 'dataType': 'INT', 'minIntVal': 1, 'maxIntVal': 4},"
+                + " {'name': 'z', 'type': 'Range', 'dataType': 'INT', 'minIntVal': 1, 'maxIntVal': 4, 'when': "
+                + condition + "}";
+    }
+
     private static String goals(String members) {
         return "'algoDef': {'algorithm': 'random', " + members + "}";
     }
@@ -478,6 +484,21 @@ class HyperSearchApiTest {
                 Arguments.of(
                         data(MODEL, algorithm(", 'warmStart': {'searches': ['a', 'a']}"), RATE),
                         "algoDef.warmStart.searches is 'a', accepted: names that differ"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + when("{'name': 'y', 'values': ['a']}") + "]"),
+                        "hyperParams[1].when.name is 'y', accepted: a hyperparameter listed before"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + when("{'name': 'x', 'values': ['a']}") + "]"),
+                        "hyperParams[1].when.values is 'a', accepted: values that x can take"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + when("{'name': 'x', 'values': []}") + "]"),
+                        "hyperParams[1].when.values is '[]', accepted: at least one value of x"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + when("'x'") + "]"),
+                        "hyperParams[1].when is 'x', accepted: an object"),
+                Arguments.of(
+                        data(MODEL, algorithm(""), "'hyperParams': [" + when("{'name': 'x', 'value': 1}") + "]"),
+                        "hyperParams[1].when is 'value', accepted: name, values"),
                 Arguments.of(data(MODEL, algorithm(", 'maxRunTime': 'long'"), RATE), "algoDef.maxRunTime is 'long'"),
                 Arguments.of(
                         data(MODEL, algorithm(", 'maxRunTime': 2147483648"), RATE),
@@ -743,6 +764,36 @@ class HyperSearchApiTest {
                 .toList();
         assertThat(statuses).containsOnly(204);
         assertThat(server.json("bob", SEARCHES)).isEmpty();
+    }
+
+    @Test
+    void aHyperparameterExistsOnlyWhereItsConditionIsMet() {
+        created(
+                "bob",
+                data(
+                        "'hpoName': 'conditional'",
+                        MODEL,
+                        algorithm(", 'maxJobNum': 20, 'maxParalleJobNum': 20"),
+                        "'hyperParams': [{'name': 'optimizer', 'type': 'Discrete', 'dataType': 'STR', 'discreateStrVal': ['sgd', 'adam']},"
+                                + " {'name': 'layers', 'type': 'Range', 'dataType': 'INT', 'minIntVal': 1, 'maxIntVal': 3},"
+                                + " {'name': 'momentum', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0, 'maxDbVal': 1,"
+                                + " 'when': {'name': 'optimizer', 'values': ['sgd']}},"
+                                + " {'name': 'width', 'type': 'Discrete', 'dataType': 'INT', 'discreteIntVal': [16, 32],"
+                                + " 'when': {'name': 'layers', 'values': [2, '3']}}]"));
+        awaitExperiments("conditional", 20);
+        JsonNode search = server.json("bob", "/concertina/v1/searches/conditional");
+        assertThat(search.at("/parameters/2/when").toString())
+                .isEqualTo("{\"name\":\"optimizer\",\"values\":[\"sgd\"]}");
+        assertThat(search.at("/parameters/3/when").toString()).isEqualTo("{\"name\":\"layers\",\"values\":[2,3]}");
+        int with = 0;
+        for (JsonNode trial : search.get("trials")) {
+            JsonNode values = trial.get("parameters");
+            assertThat(values.has("momentum"))
+                    .isEqualTo(values.get("optimizer").asString().equals("sgd"));
+            assertThat(values.has("width")).isEqualTo(values.get("layers").asInt() > 1);
+            with += values.has("momentum") ? 1 : 0;
+        }
+        assertThat(with).isBetween(1, 19);
     }
 
     @Test
