@@ -217,7 +217,7 @@ final class SearchLife {
 
     /** Whether so many trials were asked for as there may be. */
     boolean full() {
-        return spec.maxTrials() >= 0 && count() >= spec.maxTrials();
+        return count() >= spec.limit();
     }
 
     /** Whether a trial may be stopped early: it is under way and nobody else stops it. */

@@ -59,6 +59,20 @@ public record SearchSpec(
         reported = Collections.unmodifiableMap(new LinkedHashMap<>(reported));
     }
 
+    /** Of a search that proposes points, values of all trials together: trials times hyperparameters. All of them are in memory. */
+    private static final int MOST_VALUES = 1_000_000;
+
+    /** How many trials a search of so many hyperparameters may have. */
+    public static long mostTrials(int hyperParameters) {
+        return MOST_VALUES / hyperParameters;
+    }
+
+    /** How many trials it has at most, by what was asked for or what is possible. */
+    long limit() {
+        long most = given.isEmpty() ? mostTrials(parameters.size()) : given.size();
+        return maxTrials < 0 ? most : Math.min(maxTrials, most);
+    }
+
     public Space space() {
         return new Space(parameters);
     }

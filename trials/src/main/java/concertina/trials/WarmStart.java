@@ -23,6 +23,7 @@ import java.util.stream.Stream;
  */
 public record WarmStart(List<String> searches, List<Earlier> trials, int leftOut) {
     private static final int MOST = 5000;
+    private static final int MOST_VALUES = 500_000;
     private static final String FIELD = "algoDef.warmStart";
 
     /** A trial that ended with values. */
@@ -70,8 +71,13 @@ public record WarmStart(List<String> searches, List<Earlier> trials, int leftOut
                 }
             }
         }
-        List<Earlier> kept = fitting.subList(Math.max(0, fitting.size() - MOST), fitting.size());
+        List<Earlier> kept = fitting.subList(Math.max(0, fitting.size() - most(spec)), fitting.size());
         return new WarmStart(names(searches), kept, valued - kept.size());
+    }
+
+    /** Fewer of very many hyperparameters, since all are in memory. */
+    private static int most(SearchSpec spec) {
+        return Math.min(MOST, MOST_VALUES / spec.parameters().size());
     }
 
     private static List<String> names(List<SearchView> searches) {

@@ -69,6 +69,13 @@ record SearchRequest(
         List<Parameter> parameters = list ? HyperParameters.union(given) : HyperParameters.space(hyperParameters);
         var unused = new Space(parameters);
         long maxTrials = Fields.limit(algorithm, "algoDef", "maxJobNum");
+        if (!list && maxTrials > SearchSpec.mostTrials(parameters.size())) {
+            throw ConcertinaException.invalid(
+                    "algoDef.maxJobNum",
+                    Long.toString(maxTrials),
+                    "at most " + SearchSpec.mostTrials(parameters.size()) + " with " + parameters.size()
+                            + " hyperparameters");
+        }
         return new SearchRequest(
                 name(data),
                 Fields.text(model, "modelSpec", "sigName").isPresent(),

@@ -583,6 +583,16 @@ class HyperSearchApiTest {
                                 "'hyperParams': [{'name': 'x', 'type': 'Discrete', 'dataType': 'INT', 'discreteIntVal': [9223372036854775808]}]"),
                         "hyperParams[0].discreteIntVal[0] is '9223372036854775808', accepted: a whole number"),
                 Arguments.of(
+                        data(
+                                MODEL,
+                                "'algoDef': {'algorithm': 'Random', 'objectiveMetric': 'loss', 'maxJobNum': 1001}",
+                                "'hyperParams': ["
+                                        + IntStream.range(0, 999)
+                                                .mapToObj(i -> words("x" + i, 1))
+                                                .collect(Collectors.joining(", "))
+                                        + ", " + words("y", 2) + "]"),
+                        "algoDef.maxJobNum is '1001', accepted: at most 1000 with 1000 hyperparameters"),
+                Arguments.of(
                         data(MODEL, algorithm(""), "'hyperParams': [" + words("x", 10_001) + "]"),
                         "hyperParams[0].discreateStrVal is '10001 values', accepted: at most 10000"),
                 Arguments.of(
