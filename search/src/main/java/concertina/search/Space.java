@@ -3,10 +3,12 @@ package concertina.search;
 import concertina.model.ConcertinaException;
 import java.math.BigDecimal;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -45,8 +47,10 @@ public final class Space {
                     "condition of " + parameter.name(), when.parent(), "the name of a hyperparameter listed before");
         }
         Parameter parent = parameters.get(position);
+        // A list is looked through once, not once for each value.
+        Set<Value> listed = parent instanceof Parameter.Choice choice ? new HashSet<>(choice.values()) : Set.of();
         for (Value value : when.values()) {
-            if (!accepts(parent, value)) {
+            if (parent instanceof Parameter.Choice ? !listed.contains(value) : !accepts(parent, value)) {
                 throw ConcertinaException.invalid(
                         "condition of " + parameter.name(), value.text(), "values that " + when.parent() + " can take");
             }

@@ -3,23 +3,52 @@ package concertina.api.wmla;
 import concertina.model.ConcertinaException;
 import concertina.search.Parameter;
 import concertina.search.Value;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import tools.jackson.databind.JsonNode;
 
 /**
  * Reads {@code when} of a hyperparameter, our extension: {@code {"name": "optimizer", "values": ["sgd"]}}, the values of one listed
- * before for which it exists. Pure.
+ * before for which it exists. Used for one request.
  */
 final class Conditions {
     private static final String WHEN = "when";
 
-    private Conditions() {}
+    /** The listed values of parameters that conditions name, found by what is posted. */
+    private final Map<String, Listed> listed = new HashMap<>();
+
+    /** The values of one list by their texts, and numbers by what they are however they are written. */
+    private record Listed(Map<String, Value> texts, Map<Double, Value> numbers) {
+        static Listed of(Parameter.Choice choice) {
+            Listed listed = new Listed(new HashMap<>(), new HashMap<>());
+            for (Value value : choice.values()) {
+                listed.texts.putIfAbsent(value.text(), value);
+                switch (value) {
+                    case Value.Real real -> listed.numbers.putIfAbsent(real.value() + 0.0, value);
+                    case Value.Whole whole -> listed.numbers.putIfAbsent((double) whole.value(), value);
+                    case Value.Word ignored -> {}
+                }
+            }
+            return listed;
+        }
+
+        Optional<Value> find(String text) {
+            Value value = texts.get(text);
+            try {
+                return Optional.ofNullable(
+                        value == null && !numbers.isEmpty() ? numbers.get(Double.parseDouble(text) + 0.0) : value);
+            } catch (NumberFormatException notANumber) {
+                return Optional.empty();
+            }
+        }
+    }
 
     /** The parameter with its condition, if it has one. */
-    static Parameter conditioned(Parameter parameter, JsonNode posted, String path, List<Parameter> before) {
+    Parameter conditioned(Parameter parameter, JsonNode posted, String path, List<Parameter> before) {
         if (!Fields.given(posted.path(WHEN))) {
             return parameter;
         }
@@ -57,16 +86,14 @@ final class Conditions {
         };
     }
 
-    private static Optional<Value> value(Parameter parent, JsonNode posted) {
+    private Optional<Value> value(Parameter parent, JsonNode posted) {
         if (!posted.isString() && !posted.isNumber()) {
             return Optional.empty();
         }
         String text = posted.asString();
         return switch (parent) {
             case Parameter.Choice choice ->
-                choice.values().stream()
-                        .filter(value -> value.text().equals(text) || same(value, text))
-                        .findFirst();
+                listed.computeIfAbsent(choice.name(), name -> Listed.of(choice)).find(text);
             case Parameter.Whole whole ->
                 whole(text)
                         .filter(number -> number >= whole.low()
@@ -75,18 +102,6 @@ final class Conditions {
                         .map(Value.Whole::new);
             case Parameter.Real ignored -> Optional.empty();
         };
-    }
-
-    private static boolean same(Value value, String text) {
-        try {
-            return switch (value) {
-                case Value.Real real -> real.value() == Double.parseDouble(text);
-                case Value.Whole whole -> whole.value() == Double.parseDouble(text);
-                case Value.Word ignored -> false;
-            };
-        } catch (NumberFormatException notANumber) {
-            return false;
-        }
     }
 
     private static Optional<Long> whole(String text) {

@@ -42,12 +42,13 @@ final class HyperParameters {
     /** The space that a block {@code hyperParams} spans. */
     static List<Parameter> space(List<JsonNode> posted) {
         limit("hyperParams", posted.size(), MOST_PARAMETERS, "hyperparameters");
+        Conditions conditions = new Conditions();
         List<Parameter> parameters = new ArrayList<>();
         int values = 0;
         for (int i = 0; i < posted.size(); i++) {
             String path = "hyperParams[" + i + "]";
             Parameter parameter =
-                    Conditions.conditioned(parameter(posted.get(i), path), posted.get(i), path, parameters);
+                    conditions.conditioned(parameter(posted.get(i), path), posted.get(i), path, parameters);
             parameters.add(parameter);
             values += parameter instanceof Parameter.Choice choice
                     ? choice.values().size()

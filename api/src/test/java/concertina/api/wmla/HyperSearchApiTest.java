@@ -758,6 +758,27 @@ class HyperSearchApiTest {
     }
 
     @Test
+    void aLongConditionOnALongListIsReadInOneGo() {
+        String list = IntStream.range(0, 9_000).mapToObj(Integer::toString).collect(Collectors.joining(","));
+        String parent = "{'name': 'n', 'type': 'Discrete', 'dataType': 'DOUBLE', 'discreteDbVal': [" + list + "]}";
+        String child = ", {'name': 'x%d', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0, 'maxDbVal': 1,"
+                + " 'when': {'name': 'n', 'values': [" + list + "]}}";
+        created(
+                "bob",
+                data(
+                        "'hpoName': 'long'",
+                        MODEL,
+                        algorithm(""),
+                        "'hyperParams': [" + parent
+                                + IntStream.range(0, 10)
+                                        .mapToObj(child::formatted)
+                                        .collect(Collectors.joining())
+                                + "]"));
+        assertThat(awaitExperiments("long", 1).get("experiments").get(0).get("hyperParams"))
+                .hasSize(11);
+    }
+
+    @Test
     void theLongestTimeIsAccepted() {
         created("bob", data("'hpoName': 'long'", MODEL, algorithm(", 'maxRunTime': 2147483647"), RATE));
         awaitExperiments("long", 1);
