@@ -31,7 +31,7 @@ class Measured:
 
     :param pause_ms: longest time in which no process completed a step, less the time of one ordinary step
     :param resumed_ms: from the event until a step was completed that nobody had begun before it
-    :param repeated: steps that were completed again
+    :param repeated: steps that were completed again: by the same process, or after the longest gap by one that had no part in them
     :param until_settled_ms: from the event until the job ran at its new size
     :param step_ms: an ordinary step after the event
     """
@@ -76,10 +76,16 @@ def window(folder, since, until):
     before_gap = max(step for at, step, _ in records if at < gap_end)
     highest, repeated = max(step for _, step, _ in before), set()
     in_flight = highest + 1
-    for at, step, _ in inside:
-        if step < highest or (step == before_gap and at >= gap_end):
+    latest = {}
+    for _, step, process in before:
+        latest[process] = max(step, latest.get(process, 0))
+    for at, step, process in inside[1:]:
+        # Workers of one step complete it one after the other, on a full machine the last of them long after the first.
+        late = process in latest and latest[process] == step - 1
+        if not late and (step < highest or (step == before_gap and at >= gap_end)):
             repeated.add(step)
         highest = max(highest, step)
+        latest[process] = max(step, latest.get(process, 0))
     resumed = min((at for at, step, _ in inside if step > in_flight), default=until.at)
     first_settled = records[-until.steps * len(until.workers)][0]
     return Measured(

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from concertina import evaluation, partition, process, state, sums
+from concertina import evaluation, partition, process, state, sums, transfer
 from concertina.batches import MicroBatches, Modes, Samples
 from concertina.buckets import Buckets, Overlap
 from concertina.checkpoints import Checkpoints
@@ -245,7 +245,7 @@ class Engine:
         self._checkpoints = checkpoints
         self._files = files
         self._membership = membership
-        membership.loads_first = samples.ahead is not None
+        membership.tell_sizes(self._large)
         self._send = send
         self._epochs = epochs
         self._logical_workers = logical_workers
@@ -262,6 +262,7 @@ class Engine:
         self._overlap = Overlap(trainee.parameters, self._buckets, device)
         self._bounds = [sums.FIRST_BOUND] * len(trainee.parameters)
         self._mesh: Mesh | None = None
+        self._rooms: state.Rooms | None = None
         self._reduction: Reduction | None = None
         self._report: Report | None = None
         self._logged = 0
@@ -371,12 +372,16 @@ class Engine:
                 self._membership.broken(mesh, str(broken))
 
     def _load_first(self, pending: Pending) -> None:
-        """A newcomer: have the micro-batches at hand of the step with which it is going to begin, while the others go on training."""
+        """A newcomer, while the others go on training: have memory for the state, and the micro-batches of the step it will begin with."""
+        self._rooms = state.Rooms(self._membership.sizes_elsewhere(pending))
+        if self._samples.ahead is None:
+            pending.loaded.set()
+            return
         membership, mesh = self._membership, pending.mesh
         block = partition.block(self._logical_workers, mesh.size, mesh.rank)
         tries = 0
         until = time.monotonic() + 2 * LOADING_SECONDS
-        while membership.loads_first and time.monotonic() < until:
+        while time.monotonic() < until:
             step = membership.step_elsewhere(pending)
             self._watch.enter(COMPUTING, None, self.step)
             at_hand = step < 0 or self._samples.hold(step + 1, block, self._steps)
@@ -412,9 +417,9 @@ class Engine:
                 receivers = list(range(mesh.size))
             targets = [each for each in receivers if each != source]
             if targets:
-                state.send(mesh, targets, self._snapshot())
+                transfer.send(mesh, targets, self._snapshot())
         elif stateless or mesh.rank in receivers:
-            content = state.receive(mesh, source)
+            content = transfer.receive(mesh, source, self._rooms)
             theirs = content.get("sums") if isinstance(content, dict) else None
             if theirs != self._sums_mode:
                 raise ValueError(f"sums is {self._sums_mode!r} in this worker; accepted is that of rank {source}, {theirs!r}")
@@ -437,6 +442,7 @@ class Engine:
                 ) from None
             if stateless:
                 self._pause_began = None
+        self._rooms = None
         now = time.monotonic()
         pause = 0.0 if self._pause_began is None else (now - self._pause_began) * 1000.0
         self._pause = (mesh.generation, self.step, pause)
@@ -470,6 +476,16 @@ class Engine:
             self._mesh.exchange({rank: [memoryview(b"!")] for rank in others}, {})
         else:
             self._mesh.exchange({}, {0: [memoryview(signal)]})
+
+    def _large(self) -> list[int]:
+        """Bytes of each large tensor of the state; any thread."""
+        found: list[torch.Tensor] = []
+        try:
+            state.encode([self._trainee.tensors(), self._trainee.optimizer_state()], found)
+        except (RuntimeError, ValueError):
+            # The training thread was just adding to them.
+            return []
+        return [size for each in found if (size := each.numel() * each.element_size()) >= state.LARGE_BYTES]
 
     def _snapshot(self) -> dict:
         report = self._report

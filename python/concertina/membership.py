@@ -45,7 +45,6 @@ class Membership:
         self.worker = worker
         self.completed = -1
         self.stopped = False
-        self.loads_first = False
         self._listener = listener
         self._send = send
         self._changed = threading.Condition()
@@ -105,6 +104,17 @@ class Membership:
             return self._listener.ask_step(*pending.members[pending.source])
         except OSError:
             return -1
+
+    def tell_sizes(self, sizes: Callable[[], list[int]]) -> None:
+        """`sizes` is called by other threads whenever a newcomer wants to know what large tensors it is to receive."""
+        self._listener.sizes = sizes
+
+    def sizes_elsewhere(self, pending: Pending) -> list[int]:
+        """Bytes of each large tensor of the worker whose state this one is to receive; none when it does not say."""
+        try:
+            return self._listener.ask_sizes(*pending.members[pending.source])
+        except (OSError, ValueError):
+            return []
 
     def await_commit(self, pending: Pending, seconds: float) -> bool:
         """Wait for so long; whether there is something else to do than to wait for this generation's commit."""
@@ -204,7 +214,7 @@ class Membership:
                 return
             pending.mesh = mesh
             self._changed.notify_all()
-        if self.loads_first and self.completed < 0 and not pending.immediate:
+        if self.completed < 0 and not pending.immediate:
             pending.loaded.wait(LOADING_SECONDS)
         with self._changed:
             if not pending.cancelled.is_set():

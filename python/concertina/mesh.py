@@ -25,6 +25,7 @@ FORMATION_SECONDS = 20.0
 ACCEPT_PAUSE_SECONDS = 0.1
 SOCKET_BUFFER_BYTES = 1 << 20
 LONGEST_HELLO_BYTES = 4096
+LONGEST_ANSWER_BYTES = 1 << 20
 
 _STEP = struct.Struct("!q")
 
@@ -37,7 +38,7 @@ class Group(Protocol):
     """What the engine needs of a generation's connections; another transport implements this.
 
     All members call `exchange` in the same order with matching lengths, in one thread at a time. `aside` says that it is not the
-    training thread, which has work of its own meanwhile and waits for nobody. `abort` is safe from any thread and makes the present and
+    training thread, which has work of its own meanwhile and waits for nobody. `beside` gives the ranks that seem to be on this machine. `abort` is safe from any thread and makes the present and
     every later exchange raise GroupBroken. Implementations keep no state outside the object.
     """
 
@@ -47,6 +48,8 @@ class Group(Protocol):
     aside: bool
 
     def exchange(self, outgoing: dict[int, list[memoryview]], incoming: dict[int, list[memoryview]]) -> None: ...
+
+    def beside(self) -> set[int]: ...
 
     def abort(self, reason: str) -> None: ...
 
@@ -68,6 +71,7 @@ class Listener:
         self._oldest = 0
         self._closed = False
         self.completed: Callable[[], int] = lambda: -1
+        self.sizes: Callable[[], list[int]] = lambda: []
         self._socket = socket.create_server((host, 0), backlog=128)
         self.address = f"{host}:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._accept, name="concertina-accept", daemon=True).start()
@@ -98,6 +102,11 @@ class Listener:
         """Completed steps of another worker, as they are now. Raises OSError."""
         with self._call(worker, address, {"ask": "step"}, HANDSHAKE_SECONDS) as connection:
             return int(_STEP.unpack(_receive(connection, _STEP.size))[0])
+
+    def ask_sizes(self, worker: str, address: str) -> list[int]:
+        """Sizes in bytes of the large tensors that another worker holds. Raises OSError or ValueError."""
+        with self._call(worker, address, {"ask": "sizes"}, HANDSHAKE_SECONDS) as connection:
+            return [int(each) for each in json.loads(_receive_frame(connection, LONGEST_ANSWER_BYTES))]
 
     def forget(self, up_to: int) -> None:
         """Close connections that arrived for generations up to this one and never became part of a mesh."""
@@ -147,7 +156,11 @@ class Listener:
             connection.sendall(self._proof(b"called", bytes.fromhex(hello["challenge"]), body))
             if "ask" in hello:
                 with connection:
-                    connection.sendall(_STEP.pack(self.completed()))
+                    if hello["ask"] == "sizes":
+                        answer = json.dumps(self.sizes()).encode()
+                        connection.sendall(struct.pack("!I", len(answer)) + answer)
+                    else:
+                        connection.sendall(_STEP.pack(self.completed()))
                 return
             key = (int(hello["generation"]), str(hello["from"]))
             with self._changed:
@@ -279,6 +292,13 @@ class Mesh:
             for descriptor in registered:
                 self._poll.unregister(descriptor)
 
+    def beside(self) -> set[int]:
+        """Ranks whose connection has the same address at both ends."""
+        try:
+            return {other for other, each in self._sockets.items() if each.getpeername()[0] == each.getsockname()[0]}
+        except OSError:
+            return set()
+
     def awaited(self) -> list[str]:
         """Names of the workers that the training thread waits for. Any thread; `moved` counts what has arrived meanwhile."""
         if self.aside:
@@ -365,8 +385,8 @@ def _receive(connection: socket.socket, length: int) -> bytes:
     return bytes(received)
 
 
-def _receive_frame(connection: socket.socket) -> bytes:
+def _receive_frame(connection: socket.socket, most: int = LONGEST_HELLO_BYTES) -> bytes:
     (length,) = struct.unpack("!I", _receive(connection, 4))
-    if length > LONGEST_HELLO_BYTES:
-        raise OSError(f"hello of {length} bytes, accepted are at most {LONGEST_HELLO_BYTES}")
+    if length > most:
+        raise OSError(f"message of {length} bytes, accepted are at most {most}")
     return _receive(connection, length)

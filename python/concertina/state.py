@@ -1,28 +1,30 @@
-"""Training state as bytes: one JSON header, then the raw bytes of every tensor in the header's order, then a checksum.
+"""Training state as bytes: one JSON header, then the raw bytes of every tensor in the header's order.
 
-The same form travels between workers and lies in checkpoint files. Nothing in it is code: reading it can yield numbers, strings,
+The same form travels between workers (`transfer`) and lies in checkpoint files. Nothing in it is code: reading it can yield numbers, strings,
 containers and tensors, whoever wrote it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import json
+import math
+import mmap
 import os
 import struct
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from concertina.mesh import Group
-
 MAGIC = b"concertina state 1\n"
 LONGEST_HEADER_BYTES = 1 << 28
 PIECE_BYTES = 1 << 20
+# A tensor of this size has memory of its own.
+LARGE_BYTES = 1 << 22
 _DTYPES = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
 
 
@@ -111,11 +113,12 @@ def _in_memory_order(tensor: torch.Tensor) -> tuple[torch.Tensor, list[list[int]
     return (ordered, [list(tensor.stride())]) if ordered.is_contiguous() else (tensor, [])
 
 
-def unpack_layout(header: bytes) -> tuple[Any, list[torch.Tensor], list[torch.Tensor]]:
+def unpack_layout(header: bytes, memory: Rooms | None = None) -> tuple[Any, list[torch.Tensor], list[torch.Tensor]]:
     """The header's value, still encoded, empty tensors to be filled with the bytes that follow, and the tensors that these make."""
     try:
         content = json.loads(header)
-        rooms = [torch.empty(shape, dtype=_DTYPES[dtype]) for dtype, shape, *_ in content["tensors"]]
+        memory = memory or Rooms()
+        rooms = [memory.empty(shape, _DTYPES[dtype]) for dtype, shape, *_ in content["tensors"]]
         tensors = [
             room.as_strided(room.shape, strides[0]) if strides else room
             for room, (_, _, *strides) in zip(rooms, content["tensors"])
@@ -125,35 +128,36 @@ def unpack_layout(header: bytes) -> tuple[Any, list[torch.Tensor], list[torch.Te
         raise DamagedState(f"unreadable header: {error}") from error
 
 
-def send(group: Group, receivers: list[int], value: Any) -> None:
-    """Stream `value` to the receivers, all at once."""
-    header, tensors = pack(value, copy=False)
-    views = [view(tensor) for tensor in tensors]
-    checksum = zlib.crc32(header)
-    for each in views:
-        checksum = zlib.crc32(each, checksum)
-    frame = memoryview(struct.pack("!QI", len(header), checksum) + header)
-    group.exchange({receiver: [frame, *views] for receiver in receivers}, {})
+class Rooms:
+    """Memory for large tensors that are about to arrive: asked of the system, and touched, while there is time. `sizes` in bytes."""
+
+    def __init__(self, sizes: Iterable[int] = ()):
+        self._free: dict[int, list[mmap.mmap]] = {}
+        with contextlib.suppress(OSError):
+            for size in sizes:
+                memory = _memory(size)
+                torch.frombuffer(memory, dtype=torch.uint8).zero_()
+                self._free.setdefault(size, []).append(memory)
+
+    def empty(self, shape: list[int], dtype: torch.dtype) -> torch.Tensor:
+        """A tensor without content, in such memory where there is some of its size."""
+        if min(shape, default=0) > 0:
+            count = math.prod(shape)
+            size = count * torch.empty((), dtype=dtype).element_size()
+            if size >= LARGE_BYTES:
+                free = self._free.get(size)
+                memory = free.pop() if free else _memory(size)
+                return torch.frombuffer(memory, dtype=dtype, count=count).view(shape)
+        return torch.empty(shape, dtype=dtype)
 
 
-def receive(group: Group, source: int) -> Any:
-    """The value that `source` streams. Raises GroupBroken, or DamagedState when the checksum differs."""
-    frame = bytearray(12)
-    group.exchange({}, {source: [memoryview(frame)]})
-    length, expected = struct.unpack("!QI", frame)
-    if length > LONGEST_HEADER_BYTES:
-        raise DamagedState(f"header of {length} bytes")
-    header = bytearray(length)
-    group.exchange({}, {source: [memoryview(header)]})
-    encoded, rooms, tensors = unpack_layout(bytes(header))
-    views = [view(room) for room in rooms]
-    group.exchange({}, {source: views})
-    checksum = zlib.crc32(header)
-    for each in views:
-        checksum = zlib.crc32(each, checksum)
-    if checksum != expected:
-        raise DamagedState("state arrived with a wrong checksum")
-    return decode(encoded, tensors)
+def _memory(size: int) -> mmap.mmap:
+    """Memory of its own, in large pages where the system has them: new memory of ordinary ones costs more than its bytes' arrival."""
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def write_file(path: Path, header: bytes, tensors: list[torch.Tensor]) -> None:

@@ -90,8 +90,8 @@ class GridSum:
         self._empty = True
         most = STRETCH if self._at_once else max(self.length, 1)
         self._work = torch.zeros(self.room(self.length, device), dtype=torch.float64, device=device) if work is None else work
-        self._constants = torch.zeros(self.length, dtype=torch.float64, device=device)
-        self._constant_pieces = list(torch.split(self._constants, self.sizes)) if self.sizes else []
+        # By tensor, where a stretch holds several: elsewhere one number does.
+        self._constant_pieces: list[list[torch.Tensor]] = [[] for _ in self.sizes]
         self._filled = [0.0] * len(self.sizes)
         self._stretches = []
         for start, stop, tensors in _stretches(self.sizes, most):
@@ -100,7 +100,10 @@ class GridSum:
                 places.append([each[place : place + last - first] for each in places[0]])
             whole = places[1:] or places
             pieces = [(k, first, last, *views) for (k, first, last, _), views in zip(tensors, whole)]
-            self._stretches.append((*places[0], self._constants[start:stop], pieces))
+            constants = torch.zeros(stop - start if len(tensors) > 1 else 0, dtype=torch.float64, device=device)
+            for k, first, last, place in tensors if len(tensors) > 1 else ():
+                self._constant_pieces[k].append(constants[place : place + last - first])
+            self._stretches.append((*places[0], constants, pieces))
 
     @staticmethod
     def room(length: int, device: torch.device) -> int:
@@ -118,7 +121,8 @@ class GridSum:
         for k, bound in enumerate(bounds):
             if self._filled[k] != bound:
                 self._filled[k] = bound
-                self._constant_pieces[k].fill_(self.scale * bound)
+                for piece in self._constant_pieces[k]:
+                    piece.fill_(self.scale * bound)
         self._maxima = [-1.0] * len(self.sizes)
         self._unread = None
         self._empty = True

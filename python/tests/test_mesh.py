@@ -189,3 +189,16 @@ def test_a_moment_without_free_descriptors_does_not_make_a_worker_deaf():
     caller.settimeout(10)
     with caller:
         assert caller.recv(16, socket.MSG_WAITALL)
+
+
+def test_a_newcomer_learns_how_large_the_state_is_and_only_who_knows_the_secret():
+    (holder, newcomer), members = listeners(2)
+    holder.sizes = lambda: [1 << 23, 1 << 22] * 2000
+    assert newcomer.ask_sizes(*members[0]) == [1 << 23, 1 << 22] * 2000
+    assert holder.ask_sizes(*members[1]) == []
+    (stranger,), _ = listeners(1, "guessed")
+    with pytest.raises(OSError):
+        stranger.ask_sizes(*members[0])
+    holder.sizes = lambda: [1 << 22] * 200_000
+    with pytest.raises(OSError, match="accepted are at most"):
+        newcomer.ask_sizes(*members[0])

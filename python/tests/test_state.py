@@ -1,14 +1,16 @@
 """State as bytes: what goes in comes out, and nothing else than plain data can come out."""
 
+import errno
 import json
 import math
+import os
 import threading
 
 import pytest
 import torch
 from test_mesh import meshes, together
 
-from concertina import state
+from concertina import state, transfer
 
 
 def example():
@@ -72,9 +74,9 @@ def test_a_stream_reaches_every_receiver_unchanged():
     value = example()
     results = together(
         [
-            lambda: state.send(formed[0], [1, 2], value),
-            lambda: state.receive(formed[1], 0),
-            lambda: state.receive(formed[2], 0),
+            lambda: transfer.send(formed[0], [1, 2], value),
+            lambda: transfer.receive(formed[1], 0),
+            lambda: transfer.receive(formed[2], 0),
         ]
     )
     assert same(results[1], value) and same(results[2], value)
@@ -82,15 +84,111 @@ def test_a_stream_reaches_every_receiver_unchanged():
         mesh.close()
 
 
+def large():
+    generator = torch.Generator().manual_seed(5)
+    count = state.LARGE_BYTES + transfer.ROW_BYTES + 3
+    return {
+        "bytes": torch.randint(256, (count,), dtype=torch.uint8, generator=generator),
+        "half": torch.randn(3, count // 3, generator=generator).half(),
+        "last": torch.randn(8, 16, 128, 128, generator=generator).to(memory_format=torch.channels_last),
+        "empty": torch.zeros(0, 1 << 20),
+    }
+
+
+real_opened = transfer._opened
+
+
+def no_memory(*_):
+    raise OSError(errno.ENOSPC, "no memory")
+
+
+@pytest.mark.parametrize("way", ["memory of one machine", "one of two from elsewhere", "another address", "no such memory", "memory full"])
+def test_a_large_state_of_every_kind_arrives_unchanged(way, monkeypatch):
+    opened = []
+    monkeypatch.setattr(transfer, "_opened", lambda offer: opened.append(offer) or (None if refuses(opened) else real_opened(offer)))
+    refuses = lambda _: way == "one of two from elsewhere" and len(opened) == 2  # noqa: E731
+    formed = meshes(3)
+    if way == "another address":
+        monkeypatch.setattr(type(formed[0]), "beside", lambda _: set())
+    elif way == "no such memory":
+        monkeypatch.delattr(os, "memfd_create")
+    elif way == "memory full":
+        monkeypatch.setattr(os, "memfd_create", no_memory)
+    value, before = large(), len(os.listdir("/proc/self/fd"))
+    results = together(
+        [
+            lambda: transfer.send(formed[0], [1, 2], value),
+            lambda: transfer.receive(formed[1], 0),
+            lambda: transfer.receive(formed[2], 0),
+        ]
+    )
+    assert len(opened) == (2 if way in ("memory of one machine", "one of two from elsewhere") else 0)
+    for received in results[1:]:
+        assert same(received, value)
+        assert received["last"].stride() == value["last"].stride()
+        received["half"].mul_(2)
+    assert not same(results[1], value) and same(value, large())
+    assert len(os.listdir("/proc/self/fd")) == before
+    for mesh in formed:
+        mesh.close()
+
+
+def test_what_was_asked_for_beforehand_is_used_once_and_anything_else_is_new():
+    rooms = state.Rooms([state.LARGE_BYTES, state.LARGE_BYTES + 8])
+    first = rooms.empty([state.LARGE_BYTES // 4], torch.float32)
+    assert int(first.view(torch.uint8).max()) == 0
+    first.fill_(7)
+    again = rooms.empty([2, state.LARGE_BYTES // 4], torch.float16)
+    wide = rooms.empty([state.LARGE_BYTES // 8 + 1], torch.float64)
+    more = rooms.empty([state.LARGE_BYTES], torch.uint8)
+    again.fill_(1), wide.fill_(2), more.fill_(3)
+    assert float(first.sum()) == 7 * first.numel() and float(wide.sum()) == 2 * wide.numel()
+    assert rooms.empty([0, 5], torch.int8).shape == (0, 5) and rooms.empty([], torch.float32).dim() == 0
+
+
+@pytest.mark.parametrize("offer", [b"", b"[]", b'{"path": "/etc/passwd", "token": ""}', b'{"path": "/proc/1/fd/99999", "token": "00"}', b"\xff"])
+def test_an_offer_that_is_none_is_declined(offer):
+    assert transfer._opened(offer) is None
+
+
+def test_memory_with_another_token_is_declined(tmp_path):
+    with open(tmp_path / "other", "wb+") as file:
+        file.write(b"0" * 100)
+        file.flush()
+        path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        assert transfer._opened(json.dumps({"path": path, "token": "31" * 16}).encode()) is None
+        descriptor = transfer._opened(json.dumps({"path": path, "token": "30" * 16}).encode())
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("size", [3, transfer.SHORT_BYTES - 1, transfer.SHORT_BYTES, transfer.SHORT_BYTES + transfer.ROW_BYTES + 5])
+def test_the_checksum_depends_on_every_byte_and_on_the_place_of_each_row(size):
+    content = bytearray(torch.randint(256, (size,), dtype=torch.uint8).numpy().tobytes())
+    found = transfer.checksum(b"header", [memoryview(content)])
+    assert found == transfer.checksum(b"header", [memoryview(bytearray(content))])
+    assert found != transfer.checksum(b"Header", [memoryview(content)])
+    for place in {0, size // 2, transfer.ROW_BYTES % size, size - 1}:
+        for bit in (1, 128):
+            content[place] ^= bit
+            assert transfer.checksum(b"header", [memoryview(content)]) != found
+            content[place] ^= bit
+    if size > 2 * transfer.ROW_BYTES:
+        content[: transfer.ROW_BYTES], content[transfer.ROW_BYTES : 2 * transfer.ROW_BYTES] = (
+            content[transfer.ROW_BYTES : 2 * transfer.ROW_BYTES],
+            content[: transfer.ROW_BYTES],
+        )
+        assert transfer.checksum(b"header", [memoryview(content)]) != found
+
+
 def test_a_stream_with_a_wrong_checksum_is_refused():
     first, second = meshes(2)
     header, tensors = state.pack(example(), copy=True)
-    frame = (len(header)).to_bytes(8, "big") + (1).to_bytes(4, "big") + header
+    frame = (len(header)).to_bytes(8, "big") + (1).to_bytes(4, "big") + (0).to_bytes(4, "big") + header
     views = [state.view(tensor) for tensor in tensors]
     thread = threading.Thread(target=lambda: first.exchange({1: [memoryview(frame), *views]}, {}))
     thread.start()
     with pytest.raises(state.DamagedState, match="checksum"):
-        state.receive(second, 0)
+        transfer.receive(second, 0)
     thread.join(10)
 
 

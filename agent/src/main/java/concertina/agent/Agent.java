@@ -101,6 +101,7 @@ final class Agent implements AutoCloseable {
         private final WorkerId id;
         private boolean elastic;
         private boolean stopped;
+        private boolean killed;
         private boolean ended;
         private @Nullable Thread preparing;
         private volatile List<Path> logs = List.of();
@@ -276,6 +277,7 @@ final class Agent implements AutoCloseable {
         var unused = timer.schedule(
                 () -> {
                     synchronized (worker) {
+                        worker.killed = true;
                         signal(worker, KILL);
                     }
                 },
@@ -417,7 +419,7 @@ final class Agent implements AutoCloseable {
             worker.started = started;
             worker.elastic = spec.framework().elastic();
             if (worker.stopped) {
-                signal(worker, TERM);
+                signal(worker, worker.killed ? KILL : TERM);
             }
         }
         launcher.line("The worker runs as process " + started.running().processId()
