@@ -3,10 +3,13 @@ package concertina.api;
 import concertina.wire.Json;
 import io.javalin.http.Context;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.function.Function;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Writes answers that several contracts share. */
@@ -17,6 +20,19 @@ public final class Answers {
 
     public static void json(Context context, Object value) {
         context.contentType("application/json").result(JSON.writeValueAsString(value));
+    }
+
+    /** The same for an answer with long lists, written as it is made; what it is made of must not fail any more. */
+    public static void stream(Context context, Object value) throws IOException {
+        context.contentType("application/json");
+        try (OutputStream out = context.outputStream()) {
+            JSON.writeValue(out, value);
+        }
+    }
+
+    /** A list each item of which is made when it is written. */
+    public static <T, R> Iterable<R> each(List<T> list, Function<? super T, R> item) {
+        return () -> list.stream().map(item).iterator();
     }
 
     public static void text(Context context, String value) {

@@ -74,10 +74,10 @@ final class SearchAnalysisRoutes {
         return searches.find(caller, context.pathParam("name"));
     }
 
-    private void show(Context context, Caller caller) {
+    private void show(Context context, Caller caller) throws IOException {
         SearchView search = found(context, caller);
         int latest = Parameters.whole(context, "latest", 0, Integer.MAX_VALUE).orElse(Integer.MAX_VALUE);
-        Answers.json(context, SearchJson.whole(search, latest));
+        Answers.stream(context, SearchJson.whole(search, latest));
     }
 
     /** Written piece by piece, because there may be many. */
@@ -136,7 +136,7 @@ final class SearchAnalysisRoutes {
             int position = objective(context, objectives);
             Analysis analysis = new Analysis(search.spec().space(), trials(search), position);
             Looked looked = new Looked(search, objectives.get(position), analysis);
-            Answers.json(context, aside(() -> look.at(looked, context)));
+            Answers.stream(context, aside(() -> look.at(looked, context)));
         });
     }
 
@@ -210,17 +210,13 @@ final class SearchAnalysisRoutes {
         Analysis.Slice slice = looked.analysis().slice(needed(context, "parameter"));
         Map<String, Object> answer = looked.answer();
         answer.put("parameter", slice.parameter());
-        answer.put(
-                "points",
-                slice.dots().stream()
-                        .map(dot -> {
-                            Map<String, Object> point = new LinkedHashMap<>();
-                            point.put("trial", dot.trial());
-                            point.put("x", SearchJson.plain(dot.value()));
-                            point.put("value", looked.value(dot.loss()));
-                            return point;
-                        })
-                        .toList());
+        answer.put("points", Answers.each(slice.dots(), dot -> {
+            Map<String, Object> point = new LinkedHashMap<>();
+            point.put("trial", dot.trial());
+            point.put("x", SearchJson.plain(dot.value()));
+            point.put("value", looked.value(dot.loss()));
+            return point;
+        }));
         return answer;
     }
 
@@ -243,17 +239,13 @@ final class SearchAnalysisRoutes {
     private static Map<String, Object> parallelCoordinates(Looked looked, Context context) {
         Map<String, Object> answer = looked.answer();
         answer.put("parameters", SearchJson.parameters(looked.search().spec()));
-        answer.put(
-                "lines",
-                looked.analysis().outcomes().stream()
-                        .map(outcome -> {
-                            Map<String, Object> line = new LinkedHashMap<>();
-                            line.put("trial", outcome.trial());
-                            line.put("parameters", SearchJson.values(outcome.point()));
-                            line.put("value", looked.value(outcome.loss()));
-                            return line;
-                        })
-                        .toList());
+        answer.put("lines", Answers.each(looked.analysis().outcomes(), outcome -> {
+            Map<String, Object> line = new LinkedHashMap<>();
+            line.put("trial", outcome.trial());
+            line.put("parameters", SearchJson.values(outcome.point()));
+            line.put("value", looked.value(outcome.loss()));
+            return line;
+        }));
         return answer;
     }
 
@@ -272,17 +264,17 @@ final class SearchAnalysisRoutes {
         return answer;
     }
 
-    private void paretoFront(Context context, Caller caller) {
+    private void paretoFront(Context context, Caller caller) throws IOException {
         SearchView search = found(context, caller);
         Map<String, Object> answer = new LinkedHashMap<>();
         answer.put("name", search.name());
         answer.put("objectives", search.spec().objectives());
         answer.put(
                 "trials",
-                aside(() -> Analysis.paretoFront(trials(search))).stream()
-                        .map(number ->
-                                SearchJson.trial(search.spec(), search.trials().get(number.intValue())))
-                        .toList());
-        Answers.json(context, answer);
+                Answers.each(
+                        aside(() -> Analysis.paretoFront(trials(search))),
+                        number ->
+                                SearchJson.trial(search.spec(), search.trials().get(number.intValue()))));
+        Answers.stream(context, answer);
     }
 }

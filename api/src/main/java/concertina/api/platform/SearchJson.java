@@ -1,5 +1,6 @@
 package concertina.api.platform;
 
+import concertina.api.Answers;
 import concertina.search.Parameter;
 import concertina.search.Point;
 import concertina.search.Value;
@@ -59,9 +60,9 @@ final class SearchJson {
         List<TrialView> trials = search.trials();
         json.put(
                 "trials",
-                trials.subList(Math.max(0, trials.size() - latest), trials.size()).stream()
-                        .map(trial -> trial(search.spec(), trial))
-                        .toList());
+                Answers.each(
+                        trials.subList(Math.max(0, trials.size() - latest), trials.size()),
+                        trial -> trial(search.spec(), trial)));
         return json;
     }
 

@@ -52,21 +52,19 @@ final class HyperSearchRoutes {
         routes.user(
                 "GET",
                 SEARCHES,
-                (context, caller) -> Answers.json(
-                        context,
-                        searches.visible(caller).stream().map(SearchTask::of).toList()));
+                (context, caller) -> Answers.stream(context, Answers.each(searches.visible(caller), SearchTask::of)));
         routes.user("POST", SEARCHES, this::create);
         routes.user("DELETE", SEARCHES, (context, caller) -> {
             searches.own(caller).forEach(search -> deleteIfThere(search.name(), caller));
             context.status(204);
         });
-        routes.user("GET", SEARCH, (context, caller) -> Answers.json(context, SearchTask.of(found(context, caller))));
+        routes.user("GET", SEARCH, (context, caller) -> Answers.stream(context, SearchTask.of(found(context, caller))));
         routes.user("PUT", SEARCH, this::stop);
         routes.user("PUT", SEARCH + "/force", this::stop);
         routes.user(
                 "PUT",
                 SEARCH + "/restart",
-                (context, caller) -> Answers.json(
+                (context, caller) -> Answers.stream(
                         context,
                         SearchTask.of(searches.searches()
                                 .restart(found(context, caller).name(), caller.user()))));

@@ -1,5 +1,6 @@
 package concertina.api.wmla;
 
+import concertina.api.Answers;
 import concertina.search.Value;
 import concertina.trials.GivenPoint;
 import concertina.trials.SearchSpec;
@@ -54,9 +55,7 @@ final class SearchTask {
         }
         task.put(
                 "experiments",
-                search.trials().stream()
-                        .map(trial -> experiment(search.spec(), trial, firstGeneration))
-                        .toList());
+                Answers.each(search.trials(), trial -> experiment(search.spec(), trial, firstGeneration)));
         task.put("algoDef", algorithm(search.spec(), request.path("algoDef")));
         if (request.has("hyperParams")) {
             task.put("hyperParams", hyperParameters(request.path("hyperParams")));
