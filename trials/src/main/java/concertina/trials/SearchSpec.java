@@ -60,7 +60,7 @@ public record SearchSpec(
     }
 
     /** Of a search that proposes points, values of all trials together: trials times hyperparameters. All of them are in memory. */
-    private static final int MOST_VALUES = 1_000_000;
+    private static final int MOST_VALUES = 500_000;
 
     /** How many trials a search of so many hyperparameters may have. */
     public static long mostTrials(int hyperParameters) {

@@ -23,7 +23,7 @@ import java.util.stream.Stream;
  */
 public record WarmStart(List<String> searches, List<Earlier> trials, int leftOut) {
     private static final int MOST = 5000;
-    private static final int MOST_VALUES = 500_000;
+    private static final int MOST_VALUES = 250_000;
     private static final String FIELD = "algoDef.warmStart";
 
     /** A trial that ended with values. */

@@ -585,13 +585,13 @@ class HyperSearchApiTest {
                 Arguments.of(
                         data(
                                 MODEL,
-                                "'algoDef': {'algorithm': 'Random', 'objectiveMetric': 'loss', 'maxJobNum': 1001}",
+                                "'algoDef': {'algorithm': 'Random', 'objectiveMetric': 'loss', 'maxJobNum': 501}",
                                 "'hyperParams': ["
                                         + IntStream.range(0, 999)
                                                 .mapToObj(i -> words("x" + i, 1))
                                                 .collect(Collectors.joining(", "))
                                         + ", " + words("y", 2) + "]"),
-                        "algoDef.maxJobNum is '1001', accepted: at most 1000 with 1000 hyperparameters"),
+                        "algoDef.maxJobNum is '501', accepted: at most 500 with 1000 hyperparameters"),
                 Arguments.of(
                         data(MODEL, algorithm(""), "'hyperParams': [" + words("x", 10_001) + "]"),
                         "hyperParams[0].discreateStrVal is '10001 values', accepted: at most 10000"),
