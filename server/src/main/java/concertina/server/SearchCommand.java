@@ -5,7 +5,9 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -15,17 +17,19 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Searches of hyperparameters: begin, watch, end, and ask what they found. */
 @Command(
         name = "search",
-        description = "Search hyperparameters: run, list, show, stop, restart, delete, importance, front, export.",
+        description = "Search hyperparameters: run, list, show, try, stop, restart, delete, importance, front, export.",
         mixinStandardHelpOptions = true,
         subcommands = {
             SearchRunCommand.class,
             SearchCommand.ListCommand.class,
             SearchShowCommand.class,
+            SearchCommand.TryCommand.class,
             SearchCommand.StopCommand.class,
             SearchCommand.RestartCommand.class,
             SearchCommand.DeleteCommand.class,
@@ -43,7 +47,7 @@ final class SearchCommand implements Runnable {
     public void run() {
         throw new CommandLine.ParameterException(
                 spec.commandLine(),
-                "search needs one of run, list, show, stop, restart, delete, importance, front, export");
+                "search needs one of run, list, show, try, stop, restart, delete, importance, front, export");
     }
 
     /** The path of one search in our own API. */
@@ -90,6 +94,31 @@ final class SearchCommand implements Runnable {
                     client.changeSearch(method, search, action);
                     System.out.println(search + " " + done);
                 }
+            }
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "try",
+            description = "Put a point of your own in line, to be tried next.",
+            mixinStandardHelpOptions = true)
+    static final class TryCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Parameters(index = "0", paramLabel = "SEARCH", description = "Name of the search.")
+        private String search = "";
+
+        @Parameters(index = "1..*", paramLabel = "NAME=VALUE", arity = "1..*", description = "Every hyperparameter.")
+        private Map<String, String> values = new LinkedHashMap<>();
+
+        @Override
+        public Integer call() throws InterruptedException {
+            ObjectNode point = JsonNodeFactory.instance.objectNode();
+            values.forEach(point::put);
+            try (ServerClient client = data.client()) {
+                client.enqueue(search, point.toString());
             }
             return 0;
         }

@@ -119,6 +119,14 @@ final class ServerClient implements AutoCloseable {
         return json(send(request.build())).path("uid").asString("");
     }
 
+    /** Puts a point in line to be tried next. */
+    void enqueue(String search, String point) throws InterruptedException {
+        body(send(authorized(SearchCommand.path(search) + "/points")
+                .header("Content-Type", "application/json")
+                .POST(BodyPublishers.ofString(point))
+                .build()));
+    }
+
     /** Stops (PUT), restarts (PUT of {@code /restart}) or deletes (DELETE) a search. */
     void changeSearch(String method, String search, String rest) throws InterruptedException {
         body(send(authorized(EXEC_API + "/hypersearch/" + encoded(search) + rest)

@@ -36,7 +36,7 @@ class MainTest {
                 "logs --stream loud concertina-1 | Invalid value for option '--stream'",
                 "stop | Missing required parameter: 'JOB'",
                 "users | users needs one of list, add, password",
-                "search | search needs one of run, list, show, stop, restart, delete, importance, front, export",
+                "search | search needs one of run, list, show, try, stop, restart, delete, importance, front, export",
                 "search run PyTorch | --param is '', accepted: at least one; or instead of FRAMEWORK a file",
                 "search run --param a=1..2 --objective loss:least PyTorch | --objective is 'loss:least', accepted: METRIC",
                 "search run --param a=1..2 --objective loss --metric x PyTorch | --objective is 'loss', accepted: either --objective or",
@@ -71,6 +71,7 @@ class MainTest {
                 "search stop first",
                 "search importance first",
                 "search front first",
+                "search try first rate=0.1",
                 "search export first --format json"
             })
     void commands_that_need_a_server_say_how_to_start_one(String line, @TempDir Path folder) {
@@ -104,7 +105,7 @@ class MainTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"run", "list", "show", "stop", "restart", "delete", "importance", "export"})
+    @ValueSource(strings = {"run", "list", "show", "try", "stop", "restart", "delete", "importance", "front", "export"})
     void every_command_of_search_explains_itself(String command) {
         Outcome outcome = run("search", command, "--help");
         assertThat(outcome.code()).isZero();

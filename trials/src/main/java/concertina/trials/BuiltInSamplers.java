@@ -21,6 +21,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
@@ -30,7 +31,7 @@ public final class BuiltInSamplers implements Samplers {
     public static final String STANDARD = "Auto";
 
     private static final long MOST_COMPARED = 1_000_000;
-    private static final int LARGEST_POPULATION = 10_000;
+    private static final int LARGEST_POPULATION = 1000;
 
     /** How many values may stand for ranges, for one and for all together; and how many draws a suggestion is chosen from. */
     private static final int MOST_VALUES = 10_000;
@@ -94,6 +95,20 @@ public final class BuiltInSamplers implements Samplers {
     public static boolean takesList(String name) {
         return Algorithm.labelled(name)
                 .filter(algorithm -> algorithm == Algorithm.EXPERIMENT_GRID_SEARCH)
+                .isPresent();
+    }
+
+    /** How much of the resource a user's own point is given: all that a trial can get; empty where the algorithm gives none. */
+    static OptionalDouble wholeResource(SearchSpec spec) {
+        return resource(spec.algorithm(), spec.settings()).isEmpty() || trainsPopulation(spec)
+                ? OptionalDouble.empty()
+                : OptionalDouble.of(new AlgorithmSettings(spec).needed(RESOURCE_VALUE, 0));
+    }
+
+    /** Whether trials are rounds of members of a population, each going on from another. */
+    static boolean trainsPopulation(SearchSpec spec) {
+        return Algorithm.labelled(spec.algorithm())
+                .filter(algorithm -> algorithm == Algorithm.PBT)
                 .isPresent();
     }
 
@@ -215,9 +230,7 @@ public final class BuiltInSamplers implements Samplers {
 
     /** Whether a trial that another one led to is handed what that one left: always in a population, else if the user asks for it. */
     static boolean goesOn(SearchSpec spec) {
-        return Algorithm.labelled(spec.algorithm())
-                        .filter(algorithm -> algorithm == Algorithm.PBT)
-                        .isPresent()
+        return trainsPopulation(spec)
                 || AlgorithmSettings.find(spec.settings(), GO_ON)
                         .filter(value -> value.strip().equalsIgnoreCase("true"))
                         .isPresent();

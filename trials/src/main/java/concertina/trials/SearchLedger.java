@@ -200,6 +200,11 @@ final class SearchLedger {
                     ErrorCode.CONFLICT,
                     "search '" + life.name + "' tries a list of points, accepted: a search that proposes them");
         }
+        if (BuiltInSamplers.trainsPopulation(life.spec)) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT,
+                    "search '" + life.name + "' trains a population, accepted: a search whose trials begin afresh");
+        }
         life.spec.space().check(point);
         if (!recordIf(new SearchEvent.PointEnqueued(point), state -> state.ended == null)) {
             throw new ConcertinaException(

@@ -375,8 +375,13 @@ final class SearchRun {
             }
             long number = ledger.look(SearchLife::count);
             Point enqueued = ledger.<@Nullable Point>look(life -> life.line.peek());
-            Suggestion suggestion =
-                    enqueued == null ? proposer.ask(number) : new Suggestion(enqueued, "enqueued by the user");
+            Suggestion suggestion = enqueued == null
+                    ? proposer.ask(number)
+                    : new Suggestion(
+                            enqueued,
+                            BuiltInSamplers.wholeResource(ledger.spec()),
+                            OptionalLong.empty(),
+                            "enqueued by the user");
             if (suggestion == null) {
                 return;
             }

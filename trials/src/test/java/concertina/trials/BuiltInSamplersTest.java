@@ -107,7 +107,7 @@ class BuiltInSamplersTest {
                 "Bayesian | CubeSize | 0 | algoParams CubeSize of Bayesian is '0', accepted: a whole number from 1",
                 "Bayesian | Noiseless | maybe | algoParams Noiseless of Bayesian is 'maybe', accepted: true or false",
                 "PBT | ResourceName | x | algoParams ResourceName is 'x', accepted: a name that no hyperparameter has",
-                "PBT | PopulationSize | 3 | algoParams PopulationSize of PBT is '3', accepted: a whole number from 4 to 10000",
+                "PBT | PopulationSize | 3 | algoParams PopulationSize of PBT is '3', accepted: a whole number from 4 to 1000",
                 "PBT | Rounds | 0 | algoParams Rounds of PBT is '0', accepted: a whole number from 1",
                 "PBT | RoundResource | 0 | algoParams RoundResource of PBT is '0', accepted: a number above 0",
                 "PBT | GoOnFromParent | true | parameter of algorithm PBT is 'GoOnFromParent', accepted: RandomSeed",
@@ -120,6 +120,16 @@ class BuiltInSamplersTest {
         assertThatThrownBy(() -> samplers.create(spec(algorithm, settings), null))
                 .isInstanceOf(ConcertinaException.class)
                 .hasMessageContaining(message);
+    }
+
+    @ParameterizedTest
+    @MethodSource("concertina.trials.BuiltInSamplers#names")
+    void aPointOfTheUsersIsGivenTheWholeResource(String name) {
+        assertThat(BuiltInSamplers.wholeResource(spec(name, needed(name))))
+                .isEqualTo(
+                        List.of("Hyperband", "ASHA", "BOHB").contains(name)
+                                ? OptionalDouble.of(27)
+                                : OptionalDouble.empty());
     }
 
     @Test

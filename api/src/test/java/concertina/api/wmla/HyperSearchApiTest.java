@@ -355,7 +355,7 @@ class HyperSearchApiTest {
     }
 
     @Test
-    void hyperbandGivesItsResourceAsOneMoreHyperparameter() {
+    void hyperbandGivesItsResourceAsOneMoreHyperparameter() throws IOException {
         String data = data(
                 "'hpoName': 'bands'",
                 MODEL,
@@ -364,9 +364,30 @@ class HyperSearchApiTest {
                         + " {'name': 'ResourceValue', 'value': '81'}]}",
                 RATE);
         created("bob", data);
-        JsonNode values = awaitExperiments("bands", 1).get("experiments").get(0).get("hyperParams");
-        assertThat(values.get(1).toString())
+        JsonNode experiment = awaitExperiments("bands", 1).get("experiments").get(0);
+        assertThat(experiment.get("hyperParams").get(1).toString())
                 .isEqualTo("{\"name\":\"epochs\",\"dataType\":\"str\",\"userDefined\":false,\"fixedVal\":\"1\"}");
+        assertThat(enqueue("bob", "bands", "{\"rate\": 0.005}").statusCode()).isEqualTo(204);
+        finish(experiment.get("appId").asString(), "{\"loss\": 1}");
+        JsonNode own = awaitExperiments("bands", 2).get("experiments").get(1).get("hyperParams");
+        assertThat(own.get(0).get("fixedVal").asString()).isEqualTo("0.005");
+        assertThat(own.get(1).get("fixedVal").asString())
+                .as("a point of one's own gets all")
+                .isEqualTo("81");
+    }
+
+    @Test
+    void aPopulationTakesNoPointOfOnesOwn() {
+        created(
+                "bob",
+                data(
+                        "'hpoName': 'members'",
+                        MODEL,
+                        "'algoDef': {'algorithm': 'pbt', 'objectiveMetric': 'loss', 'algoParams': {'ResourceName': 'epochs'}}",
+                        RATE));
+        HttpResponse<String> answer = enqueue("bob", "members", "{\"rate\": 0.005}");
+        assertThat(answer.statusCode()).isEqualTo(409);
+        assertThat(answer.body()).contains("trains a population");
     }
 
     @Test
@@ -701,7 +722,11 @@ class HyperSearchApiTest {
     }
 
     private HttpResponse<String> enqueue(String user, String point) {
-        return server.send(server.as(user, "/concertina/v1/searches/line/points")
+        return enqueue(user, "line", point);
+    }
+
+    private HttpResponse<String> enqueue(String user, String name, String point) {
+        return server.send(server.as(user, "/concertina/v1/searches/" + name + "/points")
                 .POST(HttpRequest.BodyPublishers.ofString(point)));
     }
 
