@@ -13,7 +13,8 @@ import java.util.OptionalLong;
  * lower too where all is continuous, or nearly so, and many trials are to come: there {@link CmaEs}, which begins narrowly amid the best that the
  * process found, goes on to improve by orders of magnitude where the process and the Parzen estimator stand still. After the border CMA-ES
  * is asked; {@link Tpe} in spaces of many words or conditions, of very many dimensions, with many trials side by side, and for several
- * objectives. Both are told everything, so that the second begins with all that the first found. What is asked depends on how many trials ended, so that it is the same after a restart.
+ * objectives. Both are told everything, so that the second begins with all that the first found. What is asked depends on how many trials
+ * of the search itself ended: so it is the same after a restart, and the process narrows down what many earlier searches found.
  */
 public final class Auto implements Sampler {
     private static final int DIMENSIONS = 60;
@@ -104,7 +105,8 @@ public final class Auto implements Sampler {
 
     @Override
     public void tell(Trial trial) {
-        if (!(trial.state() instanceof Trial.State.Running)) {
+        boolean own = trial.number() >= 0;
+        if (own && !(trial.state() instanceof Trial.State.Running)) {
             ended++;
         }
         if (ended <= border) {

@@ -54,6 +54,19 @@ class AutoTest extends SamplerContract {
     }
 
     @Test
+    void trialsOfEarlierSearchesLeaveTheProcessItsTurn() {
+        Auto auto = new Auto(CONTINUOUS, OptionalLong.empty(), 1, true, 1);
+        RandomSearch random = new RandomSearch(CONTINUOUS, 3);
+        for (int number = 1; number <= 400; number++) {
+            Trial trial = running(-number, random.ask(number).orElseThrow());
+            double[] losses = {loss(CONTINUOUS, trial.point(), 0.3)};
+            auto.tell(trial);
+            auto.tell(ended(trial, new State.Complete(losses, new double[0])));
+        }
+        assertThat(auto.ask(0).orElseThrow().reason()).contains("Gaussian process after 400 trials");
+    }
+
+    @Test
     void withManyTrialsTheEvolutionStrategyGoesOnFromWhatTheProcessFound() {
         StandardFunctions.Problem problem = StandardFunctions.ROSENBROCK_5;
         Auto auto = new Auto(problem.space(), OptionalLong.of(600), 1, true, 2);

@@ -52,6 +52,10 @@ public record WarmStart(List<String> searches, List<Earlier> trials, int leftOut
                             + ", which gives trials a resource or tries a list of points");
         }
         List<Earlier> fitting = new ArrayList<>();
+        Set<String> needed = Stream.concat(
+                        spec.objectives().stream().map(Objective::metric),
+                        spec.constraints().stream().map(Constraint::metric))
+                .collect(Collectors.toSet());
         int valued = 0;
         for (SearchView search : searches) {
             check(spec, search);
@@ -67,7 +71,10 @@ public record WarmStart(List<String> searches, List<Earlier> trials, int leftOut
                 valued++;
                 Double resource = trial.resource();
                 if ((resource == null || resource == most) && fits(spec, trial)) {
-                    fitting.add(new Earlier(search.name(), trial.number(), trial.point(), trial.metrics()));
+                    List<MetricSummary> metrics = trial.metrics().stream()
+                            .filter(metric -> needed.contains(metric.name()))
+                            .toList();
+                    fitting.add(new Earlier(search.name(), trial.number(), trial.point(), metrics));
                 }
             }
         }
