@@ -48,6 +48,11 @@ final class FileShipper {
     /** A pass takes at most about this part of the time. */
     private static final int REST = 10;
 
+    /** A short one even a smaller part, as long as nobody who follows a log sees it: training needs the processors, too. */
+    private static final int LONG_REST = 50;
+
+    private static final Duration UNSEEN_PAUSE = Duration.ofMillis(500);
+
     private final JobId job;
     private final Path folder;
     private final ServerLink server;
@@ -121,8 +126,7 @@ final class FileShipper {
                 long began = System.nanoTime();
                 try {
                     pass(false);
-                    Duration rest = Duration.ofNanos(System.nanoTime() - began).multipliedBy(REST);
-                    pause = within(rest);
+                    pause = within(rest(Duration.ofNanos(System.nanoTime() - began)));
                 } catch (IOException e) {
                     log.debug("files of job {} are sent later: {}", job, e.toString());
                     pause = within(pause.multipliedBy(2));
@@ -131,6 +135,13 @@ final class FileShipper {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    private static Duration rest(Duration pass) {
+        Duration rest = pass.multipliedBy(REST);
+        Duration longer = pass.multipliedBy(LONG_REST);
+        Duration unseen = longer.compareTo(UNSEEN_PAUSE) < 0 ? longer : UNSEEN_PAUSE;
+        return rest.compareTo(unseen) < 0 ? unseen : rest;
     }
 
     private static Duration within(Duration pause) {
