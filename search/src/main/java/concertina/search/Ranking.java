@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * Orders results from best to worst: those that meet all constraints before those that do not, these by how far they miss them; then by
@@ -36,22 +37,79 @@ final class Ranking {
             return results.stream().sorted(SINGLE).toList();
         }
         List<Result> ordered = new ArrayList<>();
-        List<Result> left = new ArrayList<>(
-                results.stream().filter(result -> result.violation() == 0).toList());
-        while (!left.isEmpty()) {
-            List<Result> front = front(left);
-            left.removeAll(front);
-            ordered.addAll(byCrowding(front));
-        }
+        fronts(results.stream().filter(result -> result.violation() == 0).toList())
+                .forEach(front -> ordered.addAll(byCrowding(front)));
         results.stream().filter(result -> result.violation() > 0).sorted(SINGLE).forEach(ordered::add);
         return ordered;
     }
 
     /** Those that no other dominates; of equal ones all. Constraints are not looked at. */
     static List<Result> front(List<Result> results) {
-        return results.stream()
-                .filter(result -> results.stream().noneMatch(other -> dominates(other.losses(), result.losses())))
+        List<Integer> front = new ArrayList<>();
+        for (int next : inOrderOfLosses(results)) {
+            if (!dominated(results, front, results.get(next))) {
+                front.add(next);
+            }
+        }
+        return front.stream().sorted().map(results::get).toList();
+    }
+
+    /**
+     * The fronts that remain when those before are taken away, each in the order of the results. Whoever dominates a result comes before
+     * it in the order of losses, and is itself in a front before; so each is put into the first front that does not dominate it (Zhang
+     * et al., An Efficient Approach to Nondominated Sorting, 2015).
+     */
+    static List<List<Result>> fronts(List<Result> results) {
+        List<List<Integer>> fronts = new ArrayList<>();
+        for (int next : inOrderOfLosses(results)) {
+            int low = 0;
+            int high = fronts.size();
+            while (low < high) {
+                int middle = (low + high) / 2;
+                if (dominated(results, fronts.get(middle), results.get(next))) {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            if (low == fronts.size()) {
+                fronts.add(new ArrayList<>());
+            }
+            fronts.get(low).add(next);
+        }
+        return fronts.stream()
+                .map(front -> front.stream().sorted().map(results::get).toList())
                 .toList();
+    }
+
+    private static int[] inOrderOfLosses(List<Result> results) {
+        return IntStream.range(0, results.size())
+                .boxed()
+                .sorted((one, other) ->
+                        compare(results.get(one).losses(), results.get(other).losses()))
+                .mapToInt(position -> position)
+                .toArray();
+    }
+
+    /** By the first loss, where that is equal by the second, and so on; 0 and -0 are equal, as they are to {@link #dominates}. */
+    private static int compare(double[] one, double[] other) {
+        for (int i = 0; i < one.length; i++) {
+            int order = Double.compare(one[i] + 0.0, other[i] + 0.0);
+            if (order != 0) {
+                return order;
+            }
+        }
+        return 0;
+    }
+
+    /** The latest of a front are the nearest, and most likely to dominate. */
+    private static boolean dominated(List<Result> results, List<Integer> front, Result result) {
+        for (int i = front.size() - 1; i >= 0; i--) {
+            if (dominates(results.get(front.get(i)).losses(), result.losses())) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /** Whether one is nowhere worse than another and somewhere better. */

@@ -322,6 +322,42 @@ class HalvingTest {
     }
 
     @Test
+    void frontsAreThoseThatRemainWhenWhatNothingDominatesIsTakenAway() {
+        long seed = System.nanoTime();
+        SplittableRandom random = new SplittableRandom(seed);
+        for (int round = 0; round < 200; round++) {
+            int objectives = random.nextInt(2, 4);
+            List<Ranking.Result> left = new ArrayList<>(IntStream.range(0, random.nextInt(1, 60))
+                    .mapToObj(i -> new Ranking.Result(
+                            i,
+                            random.ints(objectives, -3, 3)
+                                    .mapToDouble(loss -> loss == 0 && random.nextBoolean() ? -0.0 : loss)
+                                    .toArray(),
+                            0))
+                    .toList());
+            for (List<Ranking.Result> front : Ranking.fronts(left)) {
+                List<Ranking.Result> all = List.copyOf(left);
+                List<Ranking.Result> expected = all.stream()
+                        .filter(one -> all.stream().noneMatch(other -> Ranking.dominates(other.losses(), one.losses())))
+                        .toList();
+                assertThat(front).as("seed %d", seed).isEqualTo(expected);
+                assertThat(Ranking.front(all)).as("seed %d", seed).isEqualTo(expected);
+                left.removeAll(front);
+            }
+            assertThat(left).isEmpty();
+        }
+    }
+
+    @Test
+    void tensOfThousandsOfResultsWithTwoObjectivesAreRanked() {
+        SplittableRandom random = new SplittableRandom(3);
+        List<Ranking.Result> results = IntStream.range(0, 50_000)
+                .mapToObj(i -> new Ranking.Result(i, new double[] {random.nextDouble(), random.nextDouble()}, 0))
+                .toList();
+        assertThat(Ranking.order(results)).hasSize(50_000);
+    }
+
+    @Test
     void severalObjectivesRankByFrontsAndConstraintsFirst() {
         List<Ranking.Result> results = List.of(
                 new Ranking.Result(0, new double[] {1, 5}, 0),
