@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from concertina.metrics import report
     from concertina.native import ElasticJob, Epoch, elastic
     from concertina.process import prepare_process
-    from concertina.searching import SearchResult, search
+    from concertina.searching import SearchFailed, SearchResult, search
     from concertina.state import weights_digest
     from concertina.trial import Choice, Real, Trial, Whole
 
@@ -19,6 +19,7 @@ __all__ = [
     "ElasticJob",
     "Epoch",
     "Real",
+    "SearchFailed",
     "SearchResult",
     "Trial",
     "Whole",
@@ -39,7 +40,7 @@ def __getattr__(name: str) -> Any:
         from concertina.metrics import report
 
         return report
-    if name in ("SearchResult", "search"):
+    if name in ("SearchFailed", "SearchResult", "search"):
         from concertina import searching
 
         return getattr(searching, name)

@@ -1,6 +1,7 @@
 package concertina.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.api.Assumptions.assumeThat;
 
 import concertina.model.AgentHello;
@@ -123,6 +124,31 @@ class NotebookTest {
         assertThat(words[3]).isNotEqualTo(words[1]);
         assertThat(client.job(words[0]).get("weightsSha256").asString()).isEqualTo(words[1]);
         assertThat(client.job(words[2]).get("weightsSha256").asString()).isEqualTo(words[3]);
+    }
+
+    @Test
+    void aPythonFunctionIsSearchedInJobsOfItsOwn() throws IOException {
+        String output = run(
+                List.of(python(), RESOURCES.resolve("search.py").toString()),
+                Map.of("CONCERTINA_DATA", platform.data().toString()));
+
+        JsonNode result = Client.parse(output.lines().toList().getLast());
+        assertThat(result.get("state").asString()).isEqualTo("FINISHED");
+        double best = Double.POSITIVE_INFINITY;
+        List<Integer> numbers = new ArrayList<>();
+        for (JsonNode trial : result.get("trials")) {
+            numbers.add(trial.get(0).asInt());
+            client.awaitState(trial.get(1).asString(), "FINISHED", LIMIT);
+            double rate = trial.get(3).get("rate").asDouble();
+            boolean far = trial.get(3).get("kind").asString().equals("far");
+            assertThat(trial.get(2).asDouble()).isCloseTo((rate - 0.25) * (rate - 0.25) + (far ? 1 : 0), within(1e-9));
+            best = Math.min(best, trial.get(2).asDouble());
+        }
+        assertThat(numbers).containsExactly(-1, 0, 1, 2, 3, 4);
+        assertThat(result.get("best").asDouble()).isEqualTo(best);
+        assertThat(result.get("importance").toString()).isEqualTo("[\"kind\",\"rate\"]");
+        assertThat(result.get("lines").asInt()).isEqualTo(6);
+        assertThat(result.get("failure").asString()).contains("no column 2");
     }
 
     /** What every code cell showed: {@code text}, {@code error}, {@code lines} of the error, {@code pictures}, {@code source}. */
