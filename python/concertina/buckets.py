@@ -65,6 +65,11 @@ class Buckets:
             each.total.begin(bounds[each.tensors.start : each.tensors.stop])
 
     @property
+    def memory(self) -> list[torch.Tensor]:
+        """What the sums are kept in."""
+        return [each.total.total for each in self.all]
+
+    @property
     def lengths(self) -> list[int]:
         return [each.stop - each.start for each in self.all]
 

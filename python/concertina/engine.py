@@ -264,6 +264,7 @@ class Engine:
         self._mesh: Mesh | None = None
         self._rooms: state.Rooms | None = None
         self._reduction: Reduction | None = None
+        self._prepared: Reduction | None = None
         self._report: Report | None = None
         self._logged = 0
         self._memory: list | None = None
@@ -374,6 +375,10 @@ class Engine:
     def _load_first(self, pending: Pending) -> None:
         """A newcomer, while the others go on training: have memory for the state, and the micro-batches of the step it will begin with."""
         self._rooms = state.Rooms(self._membership.sizes_elsewhere(pending))
+        # New memory costs time when it is first written, now rather than in the first step.
+        self._prepared = self._new_reduction(pending.mesh)
+        for each in (self._trainee.mean, *self._buckets.memory, self._prepared.memory):
+            each.zero_()
         if self._samples.ahead is None:
             pending.loaded.set()
             return
@@ -406,8 +411,8 @@ class Engine:
     def _enter(self, mesh: Mesh, source: int, receivers: list[int]) -> None:
         self._mesh = mesh
         self._watch.enter(STATE, mesh, self.step)
-        lengths, dtype = self._buckets.lengths, self._buckets.dtype
-        self._reduction = Reduction(mesh, self._logical_workers, len(self._bounds), lengths, dtype)
+        prepared, self._prepared = self._prepared, None
+        self._reduction = prepared if prepared is not None and prepared.group is mesh else self._new_reduction(mesh)
         self._hyperparameters_sent = None
         self._agreed = -1
         stateless = self.step < 0
@@ -447,6 +452,9 @@ class Engine:
         pause = 0.0 if self._pause_began is None else (now - self._pause_began) * 1000.0
         self._pause = (mesh.generation, self.step, pause)
         self._pause_began = None
+
+    def _new_reduction(self, mesh: Mesh) -> Reduction:
+        return Reduction(mesh, self._logical_workers, len(self._bounds), self._buckets.lengths, self._buckets.dtype)
 
     def _start(self) -> None:
         """Rank 0 of a job nobody holds the state of: the newest checkpoint, else the beginning."""

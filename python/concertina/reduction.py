@@ -62,7 +62,7 @@ class Reduction:
         self._small = len(lengths) == 1 and lengths[0] * self._width <= SMALL_BYTES
         self._whole = [range(length) for length in lengths]
         room = max(lengths) if self._small else max(len(parts[group.rank]) for parts in self._parts)
-        self._received = torch.empty(len(self._others), room, dtype=dtype)
+        self.memory = torch.empty(len(self._others), room, dtype=dtype)
         self._means: list[torch.Tensor] = []
         self._divisor = 1.0
         self._passed = 0
@@ -161,7 +161,7 @@ class Reduction:
         out, incoming = self._mean_views(self._passed - 1)
         room = len(parts[self.group.rank])
         for place, other in enumerate(self._others):
-            incoming[other] += [*awaited.get(other, ()), state.view(self._received[place, :room])]
+            incoming[other] += [*awaited.get(other, ()), state.view(self.memory[place, :room])]
         self.group.exchange(
             {
                 other: [*out, *ahead, whole[width * parts[other].start : width * parts[other].stop]] for other in self._others
@@ -181,7 +181,7 @@ class Reduction:
         """The sum of everybody's contributions to this part of the bucket, by rank, in this worker's own memory."""
         if not self._others:
             return total[mine.start : mine.stop]
-        addends = [row[: len(mine)] for row in self._received]
+        addends = [row[: len(mine)] for row in self.memory]
         addends.insert(self.group.rank, total[mine.start : mine.stop])
         for pieces in zip(*(torch.split(each, stretch or max(1, len(mine))) for each in addends)):
             for piece in pieces[1:]:
@@ -197,7 +197,7 @@ class Reduction:
             out += [*extra, memoryview(text)]
         self.group.exchange(
             {other: out for other in self._others},
-            {other: [self._header_views[other], state.view(self._received[place])] for place, other in enumerate(self._others)},
+            {other: [self._header_views[other], state.view(self.memory[place])] for place, other in enumerate(self._others)},
         )
         self._arrived = text
         if rank != 0:

@@ -124,7 +124,9 @@ def test_a_worker_that_dies_in_the_middle_of_a_bucket_leaves_no_half_step(job, a
     chance = random.Random(seed)
     workers = chance.choice([2, 3, 4])
     running = job(script="script_kinds.py", TEST_KIND="norm", TEST_DIE_IN_BUCKET=f"{chance.randrange(1, workers + 1)}:{chance.randrange(2, 60)}", **OPTIONS)
-    running.grow_to(workers)
+    started = running.start(workers)
+    running.run(lambda: all(running.workers[name].address for name in started))
+    running.want(started)
     assert (finished(running), rates(running)) == alone(TEST_KIND="norm")
     assert [worker.code for worker in running.workers.values()].count(-9) == 1
 

@@ -12,7 +12,7 @@ import tools.jackson.databind.json.JsonMapper;
 
 class SearchTableTest {
     private static final JsonNode SEARCH = json("""
-            {"name": "first", "creator": "bob", "state": "RUNNING", "reason": "1 trials are under way", "seconds": 12.3,
+            {"name": "first", "creator": "bob", "state": "RUNNING", "reason": "1 trial is under way", "seconds": 12.3,
              "algorithm": "TPE", "objectives": [{"metric": "score", "maximize": true}], "maxTrials": 4, "running": 1,
              "complete": 2, "failed": 1, "best": {"trial": 0, "value": 0.98765432, "values": {"score": 0.98765432}, "parameters": {"rate": 0.00001, "opt": "sgd"}},
              "parameters": [{"name": "rate"}, {"name": "opt"}],
@@ -40,7 +40,7 @@ class SearchTableTest {
         assertThat(SearchTable.head(SEARCH))
                 .containsExactly(
                         "first  RUNNING  2/4 trials, 1 under way, 1 failed, 12 s  TPE maximizes score",
-                        "1 trials are under way",
+                        "1 trial is under way",
                         "best is trial 0 with score 0.98765: rate 0.00001, opt sgd");
     }
 
@@ -99,7 +99,7 @@ class SearchTableTest {
         assertThat(SearchTable.list(json("[" + SEARCH + "]")))
                 .containsExactly(
                         "SEARCH  USER  STATE    TRIALS  BEST           ALGORITHM  WHY",
-                        "first   bob   RUNNING  2/4     score 0.98765  TPE        1 trials are under way");
+                        "first   bob   RUNNING  2/4     score 0.98765  TPE        1 trial is under way");
         assertThat(SearchTable.list(json("[]"))).containsExactly("no searches");
     }
 

@@ -65,7 +65,8 @@ final class SearchViews {
         if (life.closing != null) {
             return life.closing.reason() + "; " + life.openCount() + " trials are still under way";
         }
-        return waits.isEmpty() ? life.openCount() + " trials are under way" : waits;
+        int open = life.openCount();
+        return waits.isEmpty() ? (open == 1 ? "1 trial is" : open + " trials are") + " under way" : waits;
     }
 
     private static TrialView of(TrialLife trial, SearchSpec spec, Jobs jobs) {
