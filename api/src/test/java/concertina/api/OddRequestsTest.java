@@ -11,30 +11,12 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Base64;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Requests as no library would write them, byte by byte. */
-class OddRequestsTest {
+class OddRequestsTest extends ServedTest {
     private static final String BOB = "Authorization: " + TestServer.basic("bob", "secret") + "\r\n";
     private static final String EXECS = TestServer.EXECS;
-
-    @TempDir
-    Path folder;
-
-    private TestServer server;
-
-    @BeforeEach
-    void start() {
-        server = new TestServer(folder);
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private record Answer(int status, String head, String body) {}
 

@@ -7,31 +7,12 @@ import concertina.model.JobId;
 import concertina.model.JobState;
 import concertina.search.Trial;
 import concertina.train.JobView;
-import java.nio.file.Path;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Trials that report as they run: the worse ones are stopped, and a server that dies meanwhile decides the same. */
-class EarlyStopTest {
+class EarlyStopTest extends SceneTest {
     private static final EarlyStopping ASHA = new EarlyStopping(EarlyStopping.Rule.ASHA, 1, 9, 3, 1);
-
-    @TempDir
-    Path folder;
-
-    private SearchScene scene;
-
-    @BeforeEach
-    void begin() {
-        scene = new SearchScene(folder);
-    }
-
-    @AfterEach
-    void end() {
-        scene.close();
-    }
 
     private List<JobView> create(int trials, int parallel) {
         scene.searcher.create(

@@ -3,32 +3,13 @@ package concertina.trials;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import concertina.search.Trial;
-import java.nio.file.Path;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** Several objectives, and constraints. */
-class SearchGoalsTest {
+class SearchGoalsTest extends SceneTest {
     private static final List<Objective> BOTH = List.of(new Objective("loss", false), new Objective("speed", true));
     private static final List<Constraint> MEMORY = List.of(new Constraint("memory", 16, false));
-
-    @TempDir
-    Path folder;
-
-    private SearchScene scene;
-
-    @BeforeEach
-    void begin() {
-        scene = new SearchScene(folder);
-    }
-
-    @AfterEach
-    void end() {
-        scene.close();
-    }
 
     private void create(List<Objective> objectives, List<Constraint> constraints, int trials) {
         scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(objectives, constraints, trials, 1));

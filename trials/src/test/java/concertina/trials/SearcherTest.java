@@ -11,32 +11,13 @@ import concertina.model.JobState;
 import concertina.search.Trial;
 import concertina.train.JobView;
 import java.nio.file.FileSystemException;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-class SearcherTest {
-    @TempDir
-    Path folder;
-
-    private SearchScene scene;
-
-    @BeforeEach
-    void begin() {
-        scene = new SearchScene(folder);
-    }
-
-    @AfterEach
-    void end() {
-        scene.close();
-    }
-
+class SearcherTest extends SceneTest {
     private void create(SearchSpec spec) {
         scene.searcher.create("s", SearchScene.ADA, spec);
     }

@@ -6,31 +6,12 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import concertina.model.ConcertinaException;
 import concertina.search.Parameter;
 import concertina.search.Trial;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-class WarmStartTest {
+class WarmStartTest extends SceneTest {
     private static final Objective LOSS = new Objective("loss", false);
-
-    @TempDir
-    Path folder;
-
-    private SearchScene scene;
-
-    @BeforeEach
-    void begin() {
-        scene = new SearchScene(folder);
-    }
-
-    @AfterEach
-    void end() {
-        scene.close();
-    }
 
     /** A search named old whose trials left this. */
     private SearchView old(SearchSpec spec, String... metrics) {

@@ -2,7 +2,7 @@ package concertina.api.agents;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import concertina.api.TestServer;
+import concertina.api.ServedTest;
 import concertina.model.AgentCommand;
 import concertina.model.AgentHello;
 import concertina.model.AgentId;
@@ -20,31 +20,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-class AgentsApiTest {
+class AgentsApiTest extends ServedTest {
     private static final WorkerId WORKER = new WorkerId(new JobId("concertina-1"), 2);
     private final JsonMapper json = Json.mapper();
-
-    @TempDir
-    Path folder;
-
-    private TestServer server;
-
-    @BeforeEach
-    void start() {
-        server = new TestServer(folder);
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private HttpResponse<String> post(String path, Object body) {
         return server.send(

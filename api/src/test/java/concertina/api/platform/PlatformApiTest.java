@@ -2,7 +2,7 @@ package concertina.api.platform;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import concertina.api.TestServer;
+import concertina.api.ServedTest;
 import concertina.model.JobState;
 import concertina.model.UserName;
 import java.io.BufferedReader;
@@ -13,34 +13,15 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-class PlatformApiTest {
+class PlatformApiTest extends ServedTest {
     private static final String ARGS = "--exec-start PyTorch --model-main main.py --msd-env HF_TOKEN=hidden";
     private static final String JOBS = "/concertina/v1/jobs";
-
-    @TempDir
-    Path folder;
-
-    private TestServer server;
-
-    @BeforeEach
-    void start() {
-        server = new TestServer(folder);
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     @Test
     void healthNeedsNoCredentialsOverHttpsAndPlain() throws Exception {

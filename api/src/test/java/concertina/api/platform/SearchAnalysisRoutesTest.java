@@ -3,7 +3,7 @@ package concertina.api.platform;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import concertina.api.Multipart;
-import concertina.api.TestServer;
+import concertina.api.ServedTest;
 import concertina.model.JobId;
 import concertina.model.JobState;
 import java.io.IOException;
@@ -15,33 +15,15 @@ import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-class SearchAnalysisRoutesTest {
+class SearchAnalysisRoutesTest extends ServedTest {
     private static final String HYPERSEARCH = "/platform/rest/deeplearning/v1/hypersearch";
     private static final String SEARCHES = "/concertina/v1/searches";
-
-    @TempDir
-    Path folder;
-
-    private TestServer server;
-
-    @BeforeEach
-    void start() {
-        server = new TestServer(folder);
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private void create(String name, int trials, int parallel) {
         String data = """

@@ -3,7 +3,7 @@ package concertina.api.platform;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import concertina.api.Multipart;
-import concertina.api.TestServer;
+import concertina.api.ServedTest;
 import concertina.model.JobId;
 import concertina.model.JobState;
 import java.io.IOException;
@@ -15,31 +15,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
 /** Searches with several objectives and with constraints, over the routes that users call. */
-class SearchGoalsRoutesTest {
+class SearchGoalsRoutesTest extends ServedTest {
     private static final String HYPERSEARCH = "/platform/rest/deeplearning/v1/hypersearch";
     private static final String SEARCHES = "/concertina/v1/searches";
-
-    @TempDir
-    Path folder;
-
-    private TestServer server;
-
-    @BeforeEach
-    void start() {
-        server = new TestServer(folder);
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private void create(String name, String goals, int trials) {
         String data = """

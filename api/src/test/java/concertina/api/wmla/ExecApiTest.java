@@ -5,7 +5,7 @@ import static concertina.api.TestServer.execs;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import concertina.api.Multipart;
-import concertina.api.TestServer;
+import concertina.api.ServedTest;
 import concertina.model.JobState;
 import java.io.IOException;
 import java.net.http.HttpRequest;
@@ -17,30 +17,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-class ExecApiTest {
+class ExecApiTest extends ServedTest {
     private static final String ARGS = "--exec-start PyTorch --model-main main.py";
-
-    @TempDir
-    Path folder;
-
-    private TestServer server;
-
-    @BeforeEach
-    void start() {
-        server = new TestServer(folder);
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     @Test
     void logonTurnsBasicCredentialsIntoATokenThatWorksInBothHeaders() {

@@ -3,6 +3,7 @@ package concertina.api.wmla;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import concertina.api.Multipart;
+import concertina.api.ServedTest;
 import concertina.api.TestServer;
 import concertina.model.JobId;
 import concertina.model.JobState;
@@ -22,37 +23,19 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-class HyperSearchApiTest {
+class HyperSearchApiTest extends ServedTest {
     private static final String SEARCHES = "/platform/rest/deeplearning/v1/hypersearch";
     private static final String MODEL = "'modelSpec': {'args': '--exec-start PyTorch --model-main main.py'}";
     private static final String RATE =
             "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1,"
                     + " 'minIntVal': 0, 'maxIntVal': 0, 'discreteDbVal': [], 'step': '0.002'}]";
-
-    @TempDir
-    Path folder;
-
-    private TestServer server;
-
-    @BeforeEach
-    void start() {
-        server = new TestServer(folder);
-    }
-
-    @AfterEach
-    void stop() {
-        server.close();
-    }
 
     private static String algorithm(String more) {
         return "'algoDef': {'algorithm': 'random', 'objectiveMetric': 'loss', 'objective': 'Minimize'" + more + "}";
