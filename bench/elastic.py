@@ -41,15 +41,15 @@ def read():
     every = "from one checkpoint of a peer to the next; several are compared one after the other"
     parser.add_argument("--peer-checkpoints", type=int, nargs="+", default=[1], metavar="STEPS", help=every)
     parser.add_argument("--blocks", type=int, default=4, help="of each side in the steady state")
-    parser.add_argument("--steps", type=int, default=36, help="of each block")
+    parser.add_argument("--steps", type=int, default=80, help="of each block")
     parser.add_argument("--gpu-schedules", type=int, default=20)
     parser.add_argument("--gpu-on-cpu", action="store_true", help="try the GPU's part without one; its figures mean nothing")
     parser.add_argument("--keep", metavar="FOLDER", help="work there and leave everything")
     parser.add_argument("--results", metavar="FOLDER", help="put the results there, not below bench/results")
     arguments = parser.parse_args()
     rescales = (arguments.rescales, arguments.large_rescales)
-    if min(rescales) < 2 or any(each % 2 for each in rescales) or arguments.steps < 16 or arguments.blocks < 1 or arguments.schedules < 1:
-        parser.error("accepted are even numbers of rescales, 16 steps or more, and at least one block and schedule")
+    if min(rescales) < 2 or any(each % 2 for each in rescales) or arguments.steps < 30 or arguments.blocks < 1 or arguments.schedules < 1:
+        parser.error("accepted are even numbers of rescales, 30 steps or more, and at least one block and schedule")
     least = min(*arguments.peer_checkpoints, arguments.gpu_schedules, 1)
     if min(arguments.kills, arguments.peer_repetitions, arguments.ray_repetitions) < 0 or least < 1:
         parser.error("accepted are kills and repetitions of at least 0, steps between checkpoints and GPU schedules of at least 1")

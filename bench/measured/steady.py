@@ -17,7 +17,7 @@ from measured.cluster import Cluster
 from measured.platform import BENCH
 
 MODELS = ("cnn", "transformer")
-WARM_STEPS = 8
+WARM_STEPS = 20
 LIMIT_SECONDS = 180
 LEAST_STEP_MS = 50
 # What a step is made to take at least, so that one on a faster moment of the machine is not below the former.
