@@ -58,6 +58,9 @@ public final class Auto implements Sampler {
                         BayesianSampler.Settings.BEST.initialPoints(),
                         BayesianSampler.Settings.BEST.cubeSize(),
                         noiseless),
+                // Averaged expectations pay in short searches; in long ones the process found the evolution strategy
+                // worse places to begin at.
+                trials.orElse(Long.MAX_VALUE) > TRIALS ? 0 : BayesianSampler.DRAWS,
                 seed);
         long words = space.parameters().stream()
                 .filter(parameter -> parameter.when() != null

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Algorithm.</b> The middle of the space and points of a scrambled Sobol sequence come first. Then hyperparameters are fitted, see
  * {@link Surrogate}: after each trial, later after every twelfth part more of them, always from the trials alone, so that a sampler told
- * the same has the same. The point of greatest log expected improvement wins, see {@link AcquisitionSearch}. Once little is expected of
+ * the same has the same; while trials are few, several are drawn that explain them about as well, and their expectations averaged. The point of greatest log expected improvement wins, see {@link AcquisitionSearch}. Once little is expected of
  * the neighbourhood of the best point, every other suggestion goes where an improvement by a good deal is likeliest if the model knew less. Running trials are taken for what is expected of them, failed ones for as bad as the worst.
  *
  * <p><b>Constraints.</b> Time and memory stop growing at a few hundred trials, see {@link Results}.
@@ -46,6 +46,7 @@ public final class BayesianSampler implements Sampler {
         }
     }
 
+    static final int DRAWS = 4;
     private static final int FEWEST = 2;
     private static final int GOOD = 5;
     /** How many small moves are compared, and how often a slope is computed in one climb. */
@@ -64,6 +65,7 @@ public final class BayesianSampler implements Sampler {
     private final Space space;
     private final Settings settings;
     private final long seed;
+    private final int draws;
     private final Features features;
     private final SobolSequence sequence;
     private final Tried tried;
@@ -73,6 +75,12 @@ public final class BayesianSampler implements Sampler {
     private OptionalDouble improvement = OptionalDouble.empty();
 
     public BayesianSampler(Space space, Settings settings, long seed) {
+        this(space, settings, DRAWS, seed);
+    }
+
+    /** @param draws over how many hyperparameters expectations are averaged while trials are few; 0: the most probable ones alone */
+    BayesianSampler(Space space, Settings settings, int draws, long seed) {
+        this.draws = draws;
         this.space = space;
         this.settings = settings;
         this.seed = seed;
@@ -106,7 +114,7 @@ public final class BayesianSampler implements Sampler {
         Acquisition acquisition = surrogate.acquisition(all, running.values());
         List<double[]> good = good(random);
         double[][] everywhere = everywhere(all.size(), random);
-        double[] weights = surrogate.losses().weights();
+        double[] weights = surrogate.losses().getFirst().weights();
         List<Found> near = new AcquisitionSearch(features, acquisition, weights, random)
                 .search(everywhere, good, MOVES, CLIMB, place -> true);
         boolean far = acquisition.improves() && near.getFirst().score() < LITTLE && Math.floorMod(number, 2) == 0;
@@ -158,7 +166,15 @@ public final class BayesianSampler implements Sampler {
         Fitted last = fitted;
         if (last == null || last.count != count || last.number != drawn) {
             last = new Fitted(
-                    count, drawn, Surrogate.fit(features.words(), settings.noiseless, results.first(count), share));
+                    count,
+                    drawn,
+                    Surrogate.fit(
+                            features.words(),
+                            settings.noiseless,
+                            results.first(count),
+                            share,
+                            draws,
+                            Randomness.of(~seed, count)));
             fitted = last;
         }
         return last.surrogate;

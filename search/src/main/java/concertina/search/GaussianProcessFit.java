@@ -1,7 +1,10 @@
 package concertina.search;
 
 import concertina.search.GaussianProcess.Hyperparameters;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.random.RandomGenerator;
 import java.util.stream.IntStream;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.factory.LinearSolverFactory_DDRM;
@@ -9,7 +12,8 @@ import org.ejml.interfaces.decomposition.CholeskyDecomposition_F64;
 import org.ejml.interfaces.linsol.LinearSolverDense;
 
 /**
- * Finds the hyperparameters of a {@link GaussianProcess} that are most probable after some values, by the slopes of the posterior density.
+ * Finds the hyperparameters of a {@link GaussianProcess} that are most probable after some values, by the slopes of the posterior density,
+ * and draws from that density.
  *
  * <p>Lengthscales grow with the root of the dimension before anything is known (Hvarfner, Hellsten and Nardi 2024, "Vanilla Bayesian
  * optimization performs great in high dimensions"). Those of numbers are drawn towards their common mean, which is fitted with them: a few
@@ -40,6 +44,8 @@ final class GaussianProcessFit {
     private static final double NOISE_MEAN = -5;
     private static final double NOISE_DEVIATION = 2;
     private static final double TOLERANCE = 1e-3;
+    /** Of a chain, between two draws from the posterior. */
+    private static final int STEPS = 5;
 
     /** The hyperparameters and the negative logarithm of their posterior density, up to a constant. */
     record Fitted(Hyperparameters hyperparameters, double[] theta, double loss) {}
@@ -89,6 +95,97 @@ final class GaussianProcessFit {
         Lbfgs.Minimum found = Lbfgs.minimise(
                 (theta, gradient) -> loss(targets, theta, gradient), start, low, high, evaluations, TOLERANCE);
         return new Fitted(hyperparameters(found.x()), found.x(), found.value());
+    }
+
+    /**
+     * Draws hyperparameters from the posterior.
+     *
+     * @param count how many, each some steps of a chain after the one before
+     * @param start where the chain begins; best where the density is great
+     */
+    List<Hyperparameters> sample(double[] targets, double[] start, int count, RandomGenerator random) {
+        List<Hyperparameters> samples = new ArrayList<>();
+        double[] theta = start;
+        for (int i = 0; i < count; i++) {
+            theta = PosteriorSample.draw(prior(), tried -> likelihood(targets, tried), theta, STEPS, random);
+            samples.add(hyperparameters(theta));
+        }
+        return samples;
+    }
+
+    private PosteriorSample.Prior prior() {
+        double[] mean = new double[size + (noiseless ? 1 : 2)];
+        for (int j = 0; j < size; j++) {
+            mean[j] = words[j] ? WORD_MEAN : WEIGHT_MEAN - Math.log(numbers);
+        }
+        if (!noiseless) {
+            mean[size + 1] = NOISE_MEAN;
+        }
+        return new PosteriorSample.Prior() {
+            @Override
+            public double[] mean() {
+                return mean;
+            }
+
+            @Override
+            public double[] draw(RandomGenerator random) {
+                double[] drawn = new double[mean.length];
+                double sum = 0;
+                for (int j = 0; j < size; j++) {
+                    drawn[j] = (words[j] ? WORD_DEVIATION : WEIGHT_DEVIATION) * random.nextGaussian();
+                    sum += words[j] ? 0 : drawn[j];
+                }
+                double common = COMMON_DEVIATION * random.nextGaussian();
+                for (int j = 0; j < size; j++) {
+                    drawn[j] += words[j] ? 0 : common - sum / numbers;
+                }
+                drawn[size] = SIGNAL_DEVIATION * random.nextGaussian();
+                if (!noiseless) {
+                    drawn[size + 1] = NOISE_DEVIATION * random.nextGaussian();
+                }
+                return drawn;
+            }
+        };
+    }
+
+    /** The logarithm of the likelihood alone, up to a constant; negative infinity where K cannot be factorised. */
+    double likelihood(double[] targets, double[] theta) {
+        Hyperparameters tried = hyperparameters(theta);
+        Matern kernel = new Matern(tried.weights(), words);
+        int n = inputs.length;
+        double added = tried.noise() + 1e-10 * tried.signal();
+        double[][] lower = new double[n][];
+        double determinant = 0;
+        double[] byTargets = targets.clone();
+        double[] byOnes = new double[n];
+        Arrays.fill(byOnes, 1);
+        for (int i = 0; i < n; i++) {
+            double[] row = new double[i + 1];
+            lower[i] = row;
+            for (int j = 0; j <= i; j++) {
+                double sum = tried.signal() * Matern.correlation(kernel.distance(inputs[i], inputs[j]));
+                sum -= dot(row, lower[j], j);
+                row[j] = j < i ? sum / lower[j][j] : Math.sqrt(sum + added);
+            }
+            if (!(row[i] > 0)) {
+                return Double.NEGATIVE_INFINITY;
+            }
+            determinant += Math.log(row[i]);
+            byTargets[i] = (byTargets[i] - dot(row, byTargets, i)) / row[i];
+            byOnes[i] = (byOnes[i] - dot(row, byOnes, i)) / row[i];
+        }
+        double square = dot(byTargets, byTargets, n);
+        double mixed = dot(byTargets, byOnes, n);
+        double mean = mixed / (dot(byOnes, byOnes, n) + 1 / GaussianProcess.MEAN_VARIANCE);
+        return -determinant - 0.5 * (square - mean * mixed);
+    }
+
+    private static double dot(double[] a, double[] b, int count) {
+        double sum = 0;
+        for (int i = 0; i < count; i++) {
+            sum += a[i] * b[i];
+        }
+        return sum;
     }
 
     private Hyperparameters hyperparameters(double[] theta) {

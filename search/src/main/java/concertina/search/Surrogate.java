@@ -17,18 +17,25 @@ import java.util.stream.IntStream;
  *
  * @param share weight of each loss; a single 1 where there is one
  * @param scale of the {@link Warp}
+ * @param losses hyperparameters that are equally probable; one alone, the most probable, after many
+ *     trials, in many dimensions and for several objectives
  */
 record Surrogate(
         boolean[] words,
         boolean noiseless,
         double[] share,
         double scale,
-        Hyperparameters losses,
+        List<Hyperparameters> losses,
         List<Hyperparameters> limits) {
     /** Of more trials a sample is fitted, since the time grows with the cube. */
     private static final int SAMPLE = 120;
 
     private static final int BEST_OF_SAMPLE = 40;
+    /** As long as trials are few, hyperparameters are uncertain, and draws cost little. */
+    private static final int FEW = 60;
+    /** So many parameters have too many lengthscales for a few draws to stand for. */
+    private static final int MANY = 10;
+
     private static final double AUGMENTED = 0.05;
 
     /** Weights that sum to 1, uniform among all such. */
@@ -45,7 +52,9 @@ record Surrogate(
         return share;
     }
 
-    static Surrogate fit(boolean[] words, boolean noiseless, List<Result> all, double[] share) {
+    /** @param draws how many hyperparameters are drawn where that helps; 0: the most probable ones alone */
+    static Surrogate fit(
+            boolean[] words, boolean noiseless, List<Result> all, double[] share, int draws, RandomGenerator random) {
         double[] whole = values(all, share);
         int[] sample = sample(whole);
         List<Result> results = Arrays.stream(sample).mapToObj(all::get).toList();
@@ -79,7 +88,11 @@ record Surrogate(
                     .fit(violations.targets, start(words, violations.inputs, noiseless), 20)
                     .hyperparameters());
         }
-        return new Surrogate(words, noiseless, share, bestScale, best.hyperparameters(), limits);
+        boolean alone = draws == 0 || results.size() > FEW || words.length >= MANY || share.length > 1;
+        List<Hyperparameters> losses = alone
+                ? List.of(best.hyperparameters())
+                : fit.sample(Warp.of(values, bestScale).apply(values), best.theta(), draws, random);
+        return new Surrogate(words, noiseless, share, bestScale, losses, limits);
     }
 
     private static double[] start(boolean[] words, double[][] inputs, boolean noiseless) {
@@ -192,12 +205,13 @@ record Surrogate(
     Acquisition acquisition(List<Result> results, Collection<double[]> running) {
         double[] values = values(results, share);
         double[] targets = Warp.of(values, scale).apply(values);
-        GaussianProcess process = GaussianProcess.of(words, inputs(results), targets, losses);
-        OptionalDouble best = IntStream.range(0, targets.length)
-                .filter(i -> results.get(i).feasible())
-                .mapToDouble(i ->
-                        noiseless ? targets[i] : process.mean(results.get(i).seen()))
-                .min();
+        double[][] inputs = inputs(results);
+        List<Acquisition.Objective> objectives = new ArrayList<>();
+        for (Hyperparameters each : losses) {
+            GaussianProcess process = GaussianProcess.of(words, inputs, targets, each);
+            objectives.add(
+                    new Acquisition.Objective(believing(process, running), best(process, results, targets, running)));
+        }
         List<GaussianProcess> borders = new ArrayList<>();
         for (int constraint = 0; constraint < limits.size(); constraint++) {
             Violations violations = Violations.of(results, constraint);
@@ -205,11 +219,20 @@ record Surrogate(
                     GaussianProcess.of(words, violations.inputs, violations.targets, limits.get(constraint));
             borders.add(believing(limit, running));
         }
+        return new Acquisition(objectives, borders);
+    }
+
+    private double best(GaussianProcess process, List<Result> results, double[] targets, Collection<double[]> running) {
+        OptionalDouble best = IntStream.range(0, targets.length)
+                .filter(i -> results.get(i).feasible())
+                .mapToDouble(i ->
+                        noiseless ? targets[i] : process.mean(results.get(i).seen()))
+                .min();
         double undercut = best.orElse(Double.POSITIVE_INFINITY);
         for (double[] input : running) {
             undercut = best.isEmpty() ? undercut : Math.min(undercut, process.mean(input));
         }
-        return new Acquisition(believing(process, running), undercut, borders);
+        return undercut;
     }
 
     private static GaussianProcess believing(GaussianProcess process, Collection<double[]> running) {
@@ -222,9 +245,14 @@ record Surrogate(
 
     /** The same with weights so many times as great, which knows less of places between the trials. */
     Surrogate doubting(double times) {
-        double[] weights =
-                Arrays.stream(losses.weights()).map(weight -> weight * times).toArray();
-        Hyperparameters doubting = new Hyperparameters(weights, losses.signal(), losses.noise());
+        List<Hyperparameters> doubting = losses.stream()
+                .map(each -> new Hyperparameters(
+                        Arrays.stream(each.weights())
+                                .map(weight -> weight * times)
+                                .toArray(),
+                        each.signal(),
+                        each.noise()))
+                .toList();
         return new Surrogate(words, noiseless, share, scale, doubting, limits);
     }
 

@@ -2,11 +2,13 @@ package concertina.search;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import concertina.search.GaussianProcess.Hyperparameters;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
 import org.junit.jupiter.api.Test;
 
 class GaussianProcessTest {
@@ -124,6 +126,71 @@ class GaussianProcessTest {
                 double difference = (fit.loss(targets, more, ignored) - fit.loss(targets, less, ignored)) / 2e-5;
                 assertThat(gradient[i]).as("%d", i).isCloseTo(difference, within(1e-3 * (1 + Math.abs(difference))));
             }
+        }
+    }
+
+    /** At the mean of the prior the prior's own term is 0. */
+    @Test
+    void theLikelihoodIsThatOfThePosteriorDensity() {
+        double[][] inputs = inputs(25);
+        double[] targets = targets(inputs);
+        double number = -2 * Math.sqrt(2) - Math.log(2);
+        double[] theta = {number, number, 0, 0};
+        GaussianProcessFit fit = new GaussianProcessFit(WORDS, inputs, true);
+        assertThat(fit.likelihood(targets, theta))
+                .isCloseTo(-fit.loss(targets, theta, new double[4]), withinPercentage(1e-6));
+        theta[3] = 500;
+        assertThat(fit.likelihood(targets, theta)).isNotNaN();
+    }
+
+    /** A normal prior and a normal likelihood give a normal posterior that is known. */
+    @Test
+    void drawsHaveMeanAndVarianceOfThePosterior() {
+        PosteriorSample.Prior prior = new PosteriorSample.Prior() {
+            @Override
+            public double[] mean() {
+                return new double[] {3};
+            }
+
+            @Override
+            public double[] draw(RandomGenerator random) {
+                return new double[] {2 * random.nextGaussian()};
+            }
+        };
+        double[] theta = {3};
+        double sum = 0;
+        double squares = 0;
+        int count = 20_000;
+        for (int i = 0; i < count; i++) {
+            theta = PosteriorSample.draw(prior, at -> -0.5 * (at[0] - 1) * (at[0] - 1), theta, 2, random);
+            sum += theta[0] / count;
+            squares += theta[0] * theta[0] / count;
+        }
+        assertThat(sum).isCloseTo(1.4, within(0.05));
+        assertThat(squares - sum * sum).isCloseTo(0.8, within(0.05));
+    }
+
+    @Test
+    void slopesOfSeveralBeliefsAgreeWithDifferences() {
+        double[][] inputs = inputs(20);
+        double[] targets = targets(inputs);
+        Hyperparameters other = new Hyperparameters(new double[] {1, 3, 0.5}, 1, 1e-6);
+        Acquisition acquisition = new Acquisition(
+                List.of(
+                        new Acquisition.Objective(GaussianProcess.of(WORDS, inputs, targets, FITTED), -0.5),
+                        new Acquisition.Objective(GaussianProcess.of(WORDS, inputs, targets, other), -0.6)),
+                List.of(GaussianProcess.of(WORDS, inputs, targets, other)));
+        double[] at = {0.41, 0.77, 1};
+        double[] slopes = new double[3];
+        double score = acquisition.score(at, slopes);
+        assertThat(score).isCloseTo(acquisition.scores(new double[][] {at})[0], within(1e-9));
+        for (int j = 0; j < 2; j++) {
+            double[] right = at.clone();
+            double[] left = at.clone();
+            right[j] += 1e-5;
+            left[j] -= 1e-5;
+            double[] found = acquisition.scores(new double[][] {left, right});
+            assertThat(slopes[j]).isCloseTo((found[1] - found[0]) / 2e-5, within(1e-3 * (1 + Math.abs(slopes[j]))));
         }
     }
 
