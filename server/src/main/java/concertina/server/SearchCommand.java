@@ -99,6 +99,26 @@ final class SearchCommand implements Runnable {
         }
     }
 
+    /** A look at one search. */
+    abstract static class LookCommand implements Callable<Integer> {
+        @Mixin
+        private DataOption data = new DataOption();
+
+        @Parameters(paramLabel = "SEARCH", description = "Name of the search.")
+        private String search = "";
+
+        @Override
+        public Integer call() throws InterruptedException, IOException {
+            try (ServerClient client = data.client()) {
+                show(client, search);
+            }
+            return 0;
+        }
+
+        /** Prints what is asked for. */
+        abstract void show(ServerClient client, String search) throws InterruptedException, IOException;
+    }
+
     @Command(
             name = "try",
             description = "Put a point of your own in line, to be tried next.",
@@ -158,19 +178,10 @@ final class SearchCommand implements Runnable {
             name = "importance",
             description = "Draw how much of the metric's variance each hyperparameter explains.",
             mixinStandardHelpOptions = true)
-    static final class ImportanceCommand implements Callable<Integer> {
-        @Mixin
-        private DataOption data = new DataOption();
-
-        @Parameters(paramLabel = "SEARCH", description = "Name of the search.")
-        private String search = "";
-
+    static final class ImportanceCommand extends LookCommand {
         @Override
-        public Integer call() throws InterruptedException {
-            try (ServerClient client = data.client()) {
-                SearchTable.importance(client.get(path(search) + "/importance")).forEach(System.out::println);
-            }
-            return 0;
+        void show(ServerClient client, String search) throws InterruptedException {
+            SearchTable.importance(client.get(path(search) + "/importance")).forEach(System.out::println);
         }
     }
 
@@ -178,34 +189,22 @@ final class SearchCommand implements Runnable {
             name = "front",
             description = "List the trials that no other beats in every objective.",
             mixinStandardHelpOptions = true)
-    static final class FrontCommand implements Callable<Integer> {
-        @Mixin
-        private DataOption data = new DataOption();
-
-        @Parameters(paramLabel = "SEARCH", description = "Name of the search.")
-        private String search = "";
-
+    static final class FrontCommand extends LookCommand {
         @Override
-        public Integer call() throws InterruptedException {
-            try (ServerClient client = data.client()) {
-                ObjectNode shown = (ObjectNode) client.get(path(search) + "?latest=0");
-                shown.set("trials", client.get(path(search) + "/pareto-front").path("trials"));
-                SearchTable.trials(shown).forEach(System.out::println);
-            }
-            return 0;
+        void show(ServerClient client, String search) throws InterruptedException {
+            ObjectNode shown = (ObjectNode) client.get(path(search) + "?latest=0");
+            shown.set("trials", client.get(path(search) + "/pareto-front").path("trials"));
+            SearchTable.trials(shown).forEach(System.out::println);
         }
     }
 
     @Command(name = "export", description = "Write all trials as CSV or JSON.", mixinStandardHelpOptions = true)
-    static final class ExportCommand implements Callable<Integer> {
+    static final class ExportCommand extends LookCommand {
         /** Their names are the words of the command line and of the API. */
         enum Format {
             csv,
             json
         }
-
-        @Mixin
-        private DataOption data = new DataOption();
 
         @Option(names = "--format", paramLabel = "WHICH", description = "csv (the default) or json.")
         private Format format = Format.csv;
@@ -216,27 +215,21 @@ final class SearchCommand implements Runnable {
                 description = "Where to; standard output unless given.")
         private @Nullable Path file;
 
-        @Parameters(paramLabel = "SEARCH", description = "Name of the search.")
-        private String search = "";
-
         @Override
-        public Integer call() throws InterruptedException, IOException {
+        void show(ServerClient client, String search) throws InterruptedException, IOException {
             String path = path(search) + "/trials?format=" + format;
             Path target = file;
-            try (ServerClient client = data.client()) {
-                if (target == null) {
-                    client.copy(path, System.out);
-                    System.out.flush();
-                    return 0;
-                }
-                // Asked first, so that a refusal leaves a file that is there as it is.
-                client.get(path(search) + "?latest=0");
-                try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(target))) {
-                    client.copy(path, out);
-                }
-                System.out.println(target);
+            if (target == null) {
+                client.copy(path, System.out);
+                System.out.flush();
+                return;
             }
-            return 0;
+            // Asked first, so that a refusal leaves a file that is there as it is.
+            client.get(path(search) + "?latest=0");
+            try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(target))) {
+                client.copy(path, out);
+            }
+            System.out.println(target);
         }
     }
 }
