@@ -1,6 +1,7 @@
 """The process that runs a plug-in of the search, spoken to as the server does."""
 
 import json
+import selectors
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,30 @@ def test_numpy_scalars_become_numbers(process):
     one.start()
     assert one.search(1)["points"] == [{"rate": 0.5, "depth": 3, "kind": "x"}]
     one.end()
+
+
+def test_a_plug_in_that_computes_ends_with_a_killed_parent(tmp_path):
+    (tmp_path / "optimizer.py").write_text(BODY.format("print('computing', flush=True)\n        while True:\n            pass"))
+    starts = json.dumps(
+        {"call": "start", "name": "endless", "folder": str(tmp_path), "hyperParameters": [], "arguments": {}, "logLevel": "INFO", "state": None}
+    )
+    searches = json.dumps({"call": "search", "count": 1, "results": None})
+    # As a server does, the parent keeps the pipes' ends until it is killed.
+    program = f"""
+import subprocess, sys
+host = subprocess.Popen([sys.executable, "-I", {str(HOST)!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+host.stdin.write({starts!r} + "\\n" + {searches!r} + "\\n")
+host.stdin.flush()
+host.wait()
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    # The host holds the other end of its log: that closes when the process is gone.
+    with selectors.DefaultSelector() as selector:
+        selector.register(parent.stderr, selectors.EVENT_READ)
+        assert selector.select(timeout=60)
+        assert parent.stderr.readline() == b"computing\n"
+        parent.kill()
+        parent.wait()
+        assert selector.select(timeout=60), "the plug-in computes on without its parent"
+    assert parent.stderr.read() == b""
+    parent.stderr.close()

@@ -5,7 +5,7 @@
 
 Answers: `{}`, `{"points": [...], "more": bool, "state": text}`, or `{"error": one line, "traceback": text}`. `state` is pickled and in base64; only this
 process ever unpickles it. What the plug-in prints goes to the standard error stream, which is its log. The end of the standard input ends
-the process. Needs the standard library alone, so any environment of the user's will do.
+the process once it has answered; the end of the process that started it ends it at once. Needs the standard library alone, so any environment of the user's will do.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numbers
 import os
 import pickle
 import sys
+import threading
+import time
 import traceback
 from typing import Any, TextIO
 
@@ -28,6 +30,7 @@ from plugins.core.logger import logger  # noqa: E402
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL")
 LONGEST_TEXT = 20_000
+PARENT_CHECK_SECONDS = 0.5
 
 
 def load(folder: str) -> type[BasePluginOptimizer]:
@@ -119,7 +122,15 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         answers.flush()
 
 
+def end_with(parent: int) -> None:
+    """End this process when its parent is another one than that: a killed server can neither stop a plug-in that computes nor hear it."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_SECONDS)
+    os._exit(1)
+
+
 def main() -> None:
+    threading.Thread(target=end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     # The plug-in's prints must not reach the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
