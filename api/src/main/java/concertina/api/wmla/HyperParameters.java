@@ -178,6 +178,12 @@ final class HyperParameters {
                     "a base whose powers from " + low + " to " + high
                             + " are numbers that can be told from 0 and held");
         }
+        if (dataType == DataType.INT && least < 1 - 1e-9) {
+            throw ConcertinaException.invalid(
+                    path + ".power",
+                    power.toPlainString(),
+                    "for INT a base whose powers from " + low + " to " + high + " are all at least 1");
+        }
         if (step.isPresent()) {
             return grid(name, dataType, low, high, step.get(), base, path);
         }

@@ -534,6 +534,12 @@ class HyperSearchApiTest extends ServedTest {
                         data(
                                 MODEL,
                                 algorithm(""),
+                                "'hyperParams': [{'name': 'x', 'type': 'Range', 'dataType': 'INT', 'minIntVal': -3, 'maxIntVal': -1, 'power': 10}]"),
+                        "hyperParams[0].power is '10', accepted: for INT a base whose powers from -3 to -1 are all at least 1"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                algorithm(""),
                                 "'hyperParams': [" + range.formatted("") + ", " + range.formatted("") + "]"),
                         "name of a hyperparameter is 'x', accepted: names that differ"),
                 Arguments.of(
