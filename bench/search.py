@@ -8,8 +8,10 @@ costs     processor time of one thread for a suggestion, so that a busy machine 
 memory    what samplers keep of 1,000 and of 100,000 trials
 dispatch  how long 1,000 trials that do nothing take through REST, beside Ray Tune; whether each is durable, and how soon the server answers
           others meanwhile
+elastic   time to a target loss of a search with early stopping whose trials grow into freed slots, beside the same search with trials of
+          one slot each; the device that computes is imitated by waiting
 
-Times of the last part mean something on an otherwise idle machine only: the load average before each part stands among the figures.
+Times of the last two mean something on an otherwise idle machine only: the load average before each part stands among the figures.
 """
 
 import argparse
@@ -21,10 +23,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from measured import dispatch, quality, report, searches, suggestions
+from measured import dispatch, growing, quality, report, searches, suggestions
 from measured.landscapes import BY_NAME
 
-PARTS = ("quality", "costs", "memory", "dispatch")
+PARTS = ("quality", "costs", "memory", "dispatch", "elastic")
 
 
 def read():
@@ -45,11 +47,12 @@ def read():
     at_a_time = "empty trials under way at most; several are measured one after the other"
     parser.add_argument("--at-a-time", type=int, nargs="+", default=[4, 1000], help=at_a_time)
     parser.add_argument("--ray-trials", type=int, default=40, help="empty trials of Ray Tune; 0 leaves it out")
+    parser.add_argument("--elastic-seeds", type=int, default=5, help="how many searches of each side are timed to their target")
     parser.add_argument("--results", metavar="FOLDER", help="put the results there, not below bench/results")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seeds, arguments.trials = min(arguments.seeds, 3), min(arguments.trials, 50)
-    least = min(arguments.seeds, arguments.trials, arguments.parallel, arguments.dispatched, *arguments.at_a_time)
+    least = min(arguments.seeds, arguments.trials, arguments.parallel, arguments.elastic_seeds, arguments.dispatched, *arguments.at_a_time)
     if least < 1 or min(arguments.first_seed, arguments.ray_trials) < 0:
         parser.error("accepted are numbers of at least 1, and a first seed and trials of Ray Tune of at least 0")
     arguments.functions = arguments.functions.split(",")
@@ -131,6 +134,15 @@ def dispatched(arguments, folder, results):
         results.peers["ray tune"] = ray
 
 
+def elastic(arguments, folder, results):
+    seeds = range(1 + arguments.first_seed, 1 + arguments.first_seed + arguments.elastic_seeds)
+    figures, every, goals = growing.measure(folder, seeds)
+    growing.show(figures)
+    results.figures["elastic"] = figures
+    results.raw["elastic"] = every
+    results.targets += goals
+
+
 def main():
     arguments = read()
     parts = [part for part in PARTS if part in (arguments.only or PARTS) and (part == "quality" or not arguments.no_costs)]
@@ -150,6 +162,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="concertina-bench-") as folder:
         if "dispatch" in parts and all(whole):
             results.run("dispatch", lambda: dispatched(arguments, folder, results))
+        if "elastic" in parts and all(whole):
+            results.run("elastic", lambda: elastic(arguments, folder, results))
     if results.targets:
         report.show_targets(results.targets)
     results.figures.update(targets=results.targets, load_average=results.loads, seconds=results.seconds)

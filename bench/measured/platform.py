@@ -86,6 +86,24 @@ class Platform:
         data = b'--limit\r\nContent-Disposition: form-data; name="data"\r\n\r\n' + json.dumps(description).encode() + b"\r\n"
         self._upload(EXEC + "/hypersearch", data + _code(files))
 
+    def ended(self, search, seconds):
+        """Waits until a search has ended; returns it with all its trials."""
+        limit = time.monotonic() + seconds
+        path = "/concertina/v1/searches/" + urllib.parse.quote(search)
+        while True:
+            seen = self.ask(path + "?latest=0")
+            if seen["state"] not in ("SUBMITTED", "RUNNING"):
+                return self.ask(path)
+            if time.monotonic() > limit:
+                raise TimeoutError(f"search {search} has not ended within {seconds} s: {seen}")
+            time.sleep(0.1)
+
+    def finish(self, search):
+        """Deletes a search, and waits until none of its jobs holds a slot any more."""
+        self._call("DELETE", f"{EXEC}/hypersearch/{urllib.parse.quote(search)}")
+        while any(slot["held"] for agent in self.ask("/concertina/v1/cluster")["agents"] for slot in agent["slots"]):
+            time.sleep(0.05)
+
     def ask(self, path):
         """What a GET is answered with, read as JSON."""
         return json.loads(self._call("GET", path))
