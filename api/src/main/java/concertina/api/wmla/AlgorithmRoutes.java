@@ -53,7 +53,8 @@ final class AlgorithmRoutes {
 
     void register(Routes routes) {
         routes.user("GET", ALGORITHMS, (context, caller) -> list(context));
-        routes.user("POST", ALGORITHMS + "/install", this::install);
+        // A plug-in runs as the server does.
+        routes.admin("POST", ALGORITHMS + "/install", this::install);
         routes.user("POST", ALGORITHMS + "/debug", (context, caller) -> debug(context));
         routes.user("GET", ALGORITHMS + "/{algorithm}", (context, caller) -> one(context));
         routes.user("DELETE", ALGORITHMS + "/{algorithm}", this::delete);

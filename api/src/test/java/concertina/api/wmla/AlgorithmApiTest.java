@@ -84,6 +84,14 @@ class AlgorithmApiTest {
     }
 
     @Test
+    void onlyAnAdministratorInstallsWhatRunsBesideTheServer() {
+        HttpResponse<String> answer = post("bob", "/install", new Multipart().field("data", local("")));
+        assertThat(answer.statusCode()).as(answer.body()).isEqualTo(403);
+        assertThat(answer.body()).contains("only an administrator may do this");
+        assertThat(json(get("?type=USER_PLUGIN"))).isEmpty();
+    }
+
+    @Test
     void aPluginIsTriedWithoutAJob() {
         json(post("ada", "/install", new Multipart().field("data", local(""))));
         JsonNode answer = json(post(

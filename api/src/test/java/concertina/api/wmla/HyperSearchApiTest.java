@@ -386,7 +386,7 @@ class HyperSearchApiTest extends ServedTest {
         assertThat(server.get("bob", SEARCHES + "/algorithm/unknown").body()).isEqualTo("{}");
         assertThat(delete("bob", SEARCHES + "/algorithm/Random").statusCode()).isEqualTo(400);
         assertThat(delete("bob", SEARCHES + "/algorithm/unknown").statusCode()).isEqualTo(404);
-        assertThat(server.post("bob", SEARCHES + "/algorithm/install").statusCode())
+        assertThat(server.post("ada", SEARCHES + "/algorithm/install").statusCode())
                 .isEqualTo(400);
     }
 
