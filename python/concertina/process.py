@@ -46,7 +46,7 @@ def prepare_process() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     if hasattr(torch.utils, "deterministic"):
-        # Otherwise torch fills all new memory with NaN, which nothing that is defined ever reads, at 5 % of a step's time.
+        # Otherwise torch fills all new memory with NaN, which costs time and which nothing that is defined ever reads.
         torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
