@@ -27,10 +27,14 @@ class Cluster(Platform):
         self._processes = {}
 
     def __enter__(self):
-        self.start_server()
-        for name in self.names:
-            self.start_agent(name)
-        self.await_agents()
+        try:
+            self.start_server()
+            for name in self.names:
+                self.start_agent(name)
+            self.await_agents()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception):

@@ -15,7 +15,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.parse
 
 from measured import processes, ray_train, report
 from measured.cluster import Cluster
@@ -90,19 +89,6 @@ class Asking(threading.Thread):
         return {path: report.quantiles(times) for path, times in self.milliseconds.items()}
 
 
-def finished(platform, name):
-    """Waits until a search has ended; returns it with all its trials."""
-    limit = time.monotonic() + LIMIT_SECONDS
-    path = "/concertina/v1/searches/" + urllib.parse.quote(name)
-    while True:
-        search = platform.ask(path + "?latest=0")
-        if search["state"] not in ("SUBMITTED", "RUNNING"):
-            return platform.ask(path)
-        if time.monotonic() > limit:
-            raise TimeoutError(f"search {name} has not ended within {LIMIT_SECONDS} s: {search}")
-        time.sleep(0.1)
-
-
 def check(search, trials):
     """Raises unless the search holds so many trials, all different, each finished with its value."""
     found = search["trials"]
@@ -117,7 +103,7 @@ def run(folder, trials, parallel):
     with Cluster(folder, 1, SLOTS, {"unfinished-jobs-limit": 2 * trials + 100}) as platform:
         script = {"main.py": os.path.join(SCRIPTS, "main.py")}
         platform.search(description(SMALL, 3, 1), script)
-        small = finished(platform, SMALL)
+        small = platform.ended(SMALL, LIMIT_SECONDS)
         check(small, 3)
         paths = [f"/concertina/v1/searches/{SMALL}", f"/concertina/v1/jobs/{small['trials'][0]['job']}", "/concertina/v1/cluster"]
         with Asking(platform, paths) as before:
@@ -127,7 +113,7 @@ def run(folder, trials, parallel):
         since = time.monotonic()
         with Asking(platform, paths) as meanwhile:
             platform.search(description("empty", trials, parallel), script)
-            search = finished(platform, "empty")
+            search = platform.ended("empty", LIMIT_SECONDS)
             seconds = time.monotonic() - since
         check(search, trials)
         figures = {

@@ -38,8 +38,9 @@ class Group(Protocol):
     """What the engine needs of a generation's connections; another transport implements this.
 
     All members call `exchange` in the same order with matching lengths, in one thread at a time. `aside` says that it is not the
-    training thread, which has work of its own meanwhile and waits for nobody. `beside` gives the ranks that seem to be on this machine. `abort` is safe from any thread and makes the present and
-    every later exchange raise GroupBroken. Implementations keep no state outside the object.
+    training thread, which has work of its own meanwhile and waits for nobody. `beside` gives the ranks that seem to be on this
+    machine. `abort` is safe from any thread and makes the present and every later exchange raise GroupBroken. Implementations keep
+    no state outside the object.
     """
 
     generation: int

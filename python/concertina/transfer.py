@@ -53,7 +53,8 @@ def send(group: Group, receivers: list[int], value: Any) -> None:
     """Stream `value` to the receivers, all at once. Raises GroupBroken."""
     header, tensors = pack(value, copy=False)
     views = [view(tensor) for tensor in tensors]
-    near = [each for each in receivers if each in group.beside()]
+    beside = group.beside()
+    near = [each for each in receivers if each in beside]
     with _Shared(views if near else []) as shared:
         offers = {each: shared.offer if each in near else b"" for each in receivers}
         check = checksum(header, views)
@@ -68,7 +69,10 @@ def send(group: Group, receivers: list[int], value: Any) -> None:
 
 
 def receive(group: Group, source: int, memory: Rooms | None = None) -> Any:
-    """The value that `source` streams, its large tensors in `memory` where that fits. Raises GroupBroken, or DamagedState when the checksum differs."""
+    """The value that `source` streams, its large tensors in `memory` where that fits.
+
+    Raises GroupBroken, or DamagedState when the checksum differs.
+    """
     frame = bytearray(_FRAME.size)
     group.exchange({}, {source: [memoryview(frame)]})
     length, expected, offered = _FRAME.unpack(frame)
@@ -78,17 +82,15 @@ def receive(group: Group, source: int, memory: Rooms | None = None) -> Any:
     group.exchange({}, {source: [memoryview(header), memoryview(offer)]})
     encoded, rooms, tensors = unpack_layout(bytes(header), memory)
     views = [view(room) for room in rooms]
-    taken = False
+    shared = _opened(bytes(offer)) if offered else None
     if offered:
-        shared = _opened(bytes(offer))
         group.exchange({source: [memoryview(_NO if shared is None else _YES)]}, {})
-        if shared is not None:
-            with os.fdopen(shared, "rb", buffering=0) as file:
-                _read(file, views)
-            group.exchange({source: [memoryview(_YES)]}, {})
-            taken = True
-    if not taken:
+    if shared is None:
         group.exchange({}, {source: list(views)})
+    else:
+        with os.fdopen(shared, "rb", buffering=0) as file:
+            _read(file, views)
+        group.exchange({source: [memoryview(_YES)]}, {})
     if checksum(bytes(header), views) != expected:
         raise DamagedState("state arrived with a wrong checksum")
     return decode(encoded, tensors)
