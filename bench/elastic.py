@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -56,18 +55,11 @@ def read():
     return arguments
 
 
-class Results:
-    """Collects what the parts find."""
-
-    def __init__(self):
-        self.figures, self.peers, self.raw, self.targets, self.loads, self.seconds = {}, {}, {}, [], {}, {}
+class Results(report.Results):
+    """Parts that each find figures, raw numbers and targets."""
 
     def run(self, part, measure):
-        """Runs a part, with the load before it and the seconds it took."""
-        self.loads[f"before {part}"] = round(os.getloadavg()[0], 2)
-        since = time.monotonic()
-        self.figures[part], self.raw[part], goals = measure()
-        self.seconds[part] = round(time.monotonic() - since)
+        self.figures[part], self.raw[part], goals = super().run(part, measure)
         self.targets += goals
 
 

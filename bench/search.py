@@ -19,7 +19,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -69,20 +68,6 @@ def read():
     if not arguments.sides:
         parser.error("sides are of Optuna alone, which --no-peers leaves out")
     return arguments
-
-
-class Results:
-    """Collects what the parts find."""
-
-    def __init__(self):
-        self.figures, self.peers, self.raw, self.targets, self.loads, self.seconds = {}, {}, {}, [], {}, {}
-
-    def run(self, part, measure):
-        """Runs a part, with the load before it and the seconds it took."""
-        self.loads[f"before {part}"] = round(os.getloadavg()[0], 2)
-        since = time.monotonic()
-        measure()
-        self.seconds[part] = round(time.monotonic() - since)
 
 
 def compare(arguments, path, python, results):
@@ -152,7 +137,7 @@ def main():
     asked |= set(quality.SIDES) if {"costs", "memory"} & set(parts) else set()
     path = searches.classes() if asked & set(quality.OURS) else None
     python = searches.optuna_python() if asked & set(quality.PEERS) and not arguments.no_peers else None
-    results, whole = Results(), []
+    results, whole = report.Results(), []
     if "quality" in parts:
         results.run("quality", lambda: whole.append(compare(arguments, path, python, results)))
     if "costs" in parts and all(whole):

@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from importlib import metadata
 
@@ -123,3 +124,18 @@ def finish(bench, figures, peers, used, raw, folder=None):
         file.write(compact({**line, "raw": raw}) + "\n")
     progress(f"kept in {path}")
     print(json.dumps(line), flush=True)
+
+
+class Results:
+    """Collects what the parts of a benchmark find."""
+
+    def __init__(self):
+        self.figures, self.peers, self.raw, self.targets, self.loads, self.seconds = {}, {}, {}, [], {}, {}
+
+    def run(self, part, measure):
+        """Runs a part, with the load before it and the seconds it took; returns what it found."""
+        self.loads[f"before {part}"] = round(os.getloadavg()[0], 2)
+        since = time.monotonic()
+        found = measure()
+        self.seconds[part] = round(time.monotonic() - since)
+        return found
