@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
+from callbacks import Callback
 from fabric_model import FabricModel
 
 parser = argparse.ArgumentParser()
@@ -26,6 +27,7 @@ parser.add_argument("--ask", type=int, default=0, help="workers to ask for in ev
 parser.add_argument("--exit-at", type=int, default=0, help="micro-batch of this process at which to end the process")
 parser.add_argument("--exit-code", type=int, default=0)
 parser.add_argument("--slow-ms", type=float, default=0, help="further time of each micro-batch")
+parser.add_argument("--gate", default="", help="file without which the last epoch does not begin")
 parser.add_argument("--uneven", action="store_true", help="give every worker a data set of another length")
 arguments = parser.parse_args()
 chosen = arguments.only in ("", os.environ.get("CONCERTINA_WORKER", "").rpartition(".")[2])
@@ -53,6 +55,14 @@ class Slow(nn.Module):
             os.pwrite(self.file, b"%12d\n" % self.seen, 0)
             time.sleep((arguments.pause_ms + (arguments.slow_ms if chosen else 0)) / 1000)
         return values
+
+
+class Gate(Callback):
+    """Holds the last epoch back until the gate's file is there, so that no test has to be faster than the training."""
+
+    def on_epoch_begin(self, epoch):
+        while arguments.gate and epoch == arguments.epochs - 1 and not os.path.exists(arguments.gate):
+            time.sleep(0.005)
 
 
 def datasets():
@@ -83,7 +93,7 @@ if arguments.native:
         for values, labels in epoch:
             job.backward(F.cross_entropy(model(values), labels))
 else:
-    FabricModel(model, datasets, F.cross_entropy, optimizer).train(
+    FabricModel(model, datasets, F.cross_entropy, optimizer, user_callback=Gate()).train(
         arguments.epochs,
         arguments.batch_size,
         arguments.workers,

@@ -2,6 +2,8 @@ package concertina.it;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -47,12 +49,14 @@ class WorkerDeathTest {
 
     @ParameterizedTest(name = "seed {0}")
     @MethodSource("seeds")
-    void aKilledWorkerChangesNothing(int seed) {
+    void aKilledWorkerChangesNothing(int seed) throws IOException {
         Random random = new Random(seed);
         int step = 1 + random.nextInt(STEPS - 30);
         int victim = random.nextInt(4);
+        Path gate = folder.resolve("gate" + seed);
         String id = client.submit(
-                        Elastic.arguments(LOGICAL_WORKERS, "--epochs " + EPOCHS + " --pause-ms 6"), Elastic.upload())
+                        Elastic.arguments(LOGICAL_WORKERS, "--epochs " + EPOCHS + " --pause-ms 6 --gate " + gate),
+                        Elastic.upload())
                 .get("id")
                 .asString();
         JsonNode before = client.awaitJob(
@@ -64,6 +68,7 @@ class WorkerDeathTest {
         long killed = processes.get(victim % processes.size());
 
         Elastic.kill(killed);
+        Files.createFile(gate);
 
         client.awaitState(id, "FINISHED", LIMIT);
         JsonNode after = client.job(id);
