@@ -305,6 +305,8 @@ class Engine:
 
         Each has its results when the next is asked for; a micro-batch also its gradients, in the parameters' `grad`.
         """
+        if self._device.type == "cpu":
+            process.keep_memory()
         with process.termination(self._membership.stop):
             try:
                 yield from self._course()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -21,6 +22,11 @@ from concertina import batches, partition
 # A character may take twelve bytes in JSON, and the agent ends the connection of a worker that writes more than 256 KiB at once.
 LONGEST_TRACEBACK = 19_000
 LONGEST_ERROR = 1_000
+
+# Of the C library's mallopt, by the names of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_MOST = 2**31 - 1
+_MALLOC_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
 
 _RUNTIME_FOLDER = str(Path(__file__).resolve().parent)
 _RUNTIME_FILES = {str(Path(_RUNTIME_FOLDER).parent / "fabric_model.py")}
@@ -51,6 +57,20 @@ def prepare_process() -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     batches.seed_randomness(partition.number_from("script", job_seed()))
+
+
+def keep_memory() -> bool:
+    """Have the C library keep for the next step what a step frees, which it else gives back to the system and gets again page by page.
+
+    Whether it does: it stays as it is where the environment has settings of malloc, and in a C library that knows no such setting.
+    """
+    if any(name in os.environ for name in _MALLOC_SETTINGS):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    return bool(mallopt(_M_TRIM_THRESHOLD, _MOST) and mallopt(_M_MMAP_MAX, 0))
 
 
 def device() -> torch.device:

@@ -1,0 +1,51 @@
+"""What a worker's process asks of the system that runs it."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from concertina import process
+
+HOME = Path(__file__).resolve().parents[1]
+# Twelve tensors of 2 MB that are there at once, again and again, as in a step; 512 pages each.
+STEPS = """
+import resource, sys, torch
+from concertina import process
+if "keep" in sys.argv:
+    process.keep_memory()
+def step():
+    kept = [torch.ones(1 << 19) for _ in range(12)]
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    step()
+before = faults()
+for _ in range(10):
+    step()
+print(faults() - before)
+"""
+PAGES = 10 * 12 * 512
+
+
+def faults(*arguments, **settings):
+    """Pages that ten such steps got from the system."""
+    environment = {name: value for name, value in os.environ.items() if name not in process._MALLOC_SETTINGS}
+    environment.update(settings, PYTHONPATH=str(HOME), OMP_NUM_THREADS="1")
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, *arguments], capture_output=True, text=True, env=environment, timeout=120, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+def test_memory_of_a_step_is_kept_for_the_next():
+    assert faults("keep") < PAGES / 100
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+def test_a_setting_of_malloc_in_the_environment_is_respected():
+    assert faults("keep", MALLOC_MMAP_THRESHOLD_="65536") > PAGES / 2
