@@ -51,6 +51,9 @@ public final class Tpe implements Sampler {
         /** What finds good points soonest on the standard functions. */
         public static final Settings BEST = new Settings(6, 24, 0.1, 25);
 
+        /** The most that may be good: as many at least tell what is not. */
+        public static final int MOST_GOOD = ROOM / 2;
+
         public Settings {
             if (warmUp < 1) {
                 throw ConcertinaException.invalid("WarmUp", Integer.toString(warmUp), "1 or more");
@@ -61,9 +64,9 @@ public final class Tpe implements Sampler {
             if (!(goodRatio > 0 && goodRatio <= 1)) {
                 throw ConcertinaException.invalid("GoodRatio", Double.toString(goodRatio), "more than 0 and at most 1");
             }
-            if (goodMost < 1 || goodMost > ROOM / 2) {
+            if (goodMost < 1 || goodMost > MOST_GOOD) {
                 throw ConcertinaException.invalid(
-                        "GoodMax", Integer.toString(goodMost), "a whole number from 1 to " + ROOM / 2);
+                        "GoodMax", Integer.toString(goodMost), "a whole number from 1 to " + MOST_GOOD);
             }
         }
     }

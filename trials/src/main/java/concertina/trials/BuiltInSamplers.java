@@ -98,6 +98,13 @@ public final class BuiltInSamplers implements Samplers {
                 .isPresent();
     }
 
+    /** Whether the algorithm has the parameter {@code eta}. */
+    public static boolean takesEta(String name) {
+        return Algorithm.labelled(name)
+                .filter(algorithm -> algorithm.givesResource() && algorithm != Algorithm.PBT)
+                .isPresent();
+    }
+
     /** How much of the resource a user's own point is given: all that a trial can get; empty where the algorithm gives none. */
     static OptionalDouble wholeResource(SearchSpec spec) {
         return resource(spec.algorithm(), spec.settings()).isEmpty() || trainsPopulation(spec)
@@ -136,7 +143,7 @@ public final class BuiltInSamplers implements Samplers {
         Space space = spec.space();
         Sampler sampler = switch (algorithm) {
             case RANDOM -> new RandomSearch(space, seed);
-            case BAYESIAN -> new BayesianSampler(space, bayesian(settings), seed);
+            case BAYESIAN -> new BayesianSampler(space, bayesian(spec, settings), seed);
             case AUTO ->
                 new Auto(
                         space,
@@ -181,18 +188,20 @@ public final class BuiltInSamplers implements Samplers {
             case EXPERIMENT_GRID_SEARCH ->
                 new GivenList(spec.given().stream().map(GivenPoint::point).toList());
         };
-        if (algorithm.givesResource() && algorithm != Algorithm.PBT) {
+        if (takesEta(spec.algorithm())) {
             settings.yes(GO_ON, false);
         }
         settings.refuseOthers();
         return sampler;
     }
 
-    private static BayesianSampler.Settings bayesian(AlgorithmSettings settings) {
+    private static BayesianSampler.Settings bayesian(SearchSpec spec, AlgorithmSettings settings) {
         BayesianSampler.Settings best = BayesianSampler.Settings.BEST;
+        // The contract's bounds: as many places as trials, and no fewer than usual where there is no limit of these.
+        long compared = settings.whole("CubeSize", best.cubeSize(), Math.max(1, spec.maxTrials()), MOST_COMPARED);
         return new BayesianSampler.Settings(
                 settings.count("InitPoints", best.initialPoints(), 1),
-                settings.whole("CubeSize", best.cubeSize(), 1, MOST_COMPARED),
+                spec.maxTrials() < 0 ? Math.max(best.cubeSize(), compared) : compared,
                 noiseless(settings));
     }
 
@@ -202,12 +211,12 @@ public final class BuiltInSamplers implements Samplers {
 
     private static Tpe.Settings tpe(SearchSpec spec, AlgorithmSettings settings) {
         Tpe.Settings best = Tpe.Settings.BEST;
-        int warmUp = settings.count("WarmUp", best.warmUp(), 1);
+        int warmUp = settings.count("WarmUp", best.warmUp(), 3);
         return new Tpe.Settings(
                 spec.maxTrials() < 0 ? warmUp : (int) Math.min(warmUp, spec.maxTrials()),
-                (int) settings.whole("EICandidate", best.candidates(), 1, MOST_DRAWS),
-                settings.above("GoodRatio", best.goodRatio(), 0),
-                settings.count("GoodMax", best.goodMost(), 1));
+                (int) settings.whole("EICandidate", best.candidates(), 2, MOST_DRAWS),
+                Math.min(settings.above("GoodRatio", best.goodRatio(), 0), 1),
+                Math.min(settings.count("GoodMax", best.goodMost(), 2), Tpe.Settings.MOST_GOOD));
     }
 
     /** How many values stand for a range without steps; none unless it is given. */

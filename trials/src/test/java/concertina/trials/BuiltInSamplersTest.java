@@ -97,14 +97,17 @@ class BuiltInSamplersTest {
             value = {
                 "Guess | RandomSeed | 1 | algoDef.algorithm is 'Guess', accepted: one of Random, TPE, Bayesian, Hyperband, ExperimentGridSearch",
                 "Random | WarmUp | 1 | parameter of algorithm Random is 'WarmUp', accepted: RandomSeed",
-                "TPE | WarmUp | 0 | algoParams WarmUp of TPE is '0', accepted: a whole number from 1",
+                "TPE | WarmUp | 2 | algoParams WarmUp of TPE is '2', accepted: a whole number from 3",
                 "TPE | GoodRatio | -1 | algoParams GoodRatio of TPE is '-1', accepted: a number above 0",
+                "TPE | EICandidate | 1 | algoParams EICandidate of TPE is '1', accepted: a whole number from 2 to 10000",
+                "TPE | GoodMax | 1 | algoParams GoodMax of TPE is '1', accepted: a whole number from 2",
                 "TPE | GoodMax | x | algoParams GoodMax of TPE is 'x'",
                 "Hyperband | eta | 1 | algoParams eta of Hyperband is '1', accepted: a number above 1",
                 "Hyperband | ResourceValue | 0.5 | algoParams ResourceValue is '0.5', accepted: at least 1",
                 "Hyperband | ResourceName | n | algoParams ResourceName is 'n', accepted: a name that no hyperparameter has",
                 "ASHA | MinResourceValue | 99 | algoParams ResourceValue is '27.0', accepted: at least 99",
-                "Bayesian | CubeSize | 0 | algoParams CubeSize of Bayesian is '0', accepted: a whole number from 1",
+                "Bayesian | InitPoints | 0 | algoParams InitPoints of Bayesian is '0', accepted: a whole number from 1",
+                "Bayesian | CubeSize | 3 | algoParams CubeSize of Bayesian is '3', accepted: a whole number from 4 to 1000000",
                 "Bayesian | Noiseless | maybe | algoParams Noiseless of Bayesian is 'maybe', accepted: true or false",
                 "PBT | ResourceName | x | algoParams ResourceName is 'x', accepted: a name that no hyperparameter has",
                 "PBT | PopulationSize | 3 | algoParams PopulationSize of PBT is '3', accepted: a whole number from 4 to 1000",
@@ -120,6 +123,13 @@ class BuiltInSamplersTest {
         assertThatThrownBy(() -> samplers.create(spec(algorithm, settings), null))
                 .isInstanceOf(ConcertinaException.class)
                 .hasMessageContaining(message);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"WarmUp,20", "EICandidate,2", "GoodRatio,1.5", "GoodMax,1000"})
+    void whatTheContractAcceptsOfTpeIsAccepted(String setting, String value) {
+        assertThat(samplers.create(spec("Tpe", Map.of(setting, value)), null).ask(0))
+                .isPresent();
     }
 
     @ParameterizedTest

@@ -82,7 +82,7 @@ record SearchRequest(
                 Fields.needed(
                         model, "modelSpec", "args", "a command line such as --exec-start PyTorch --model-main a.py"),
                 name,
-                settings(algorithm),
+                settings(name, algorithm),
                 parameters,
                 given,
                 Goals.read(algorithm),
@@ -154,7 +154,7 @@ record SearchRequest(
         return text;
     }
 
-    private static Map<String, String> settings(JsonNode algorithm) {
+    private static Map<String, String> settings(String algorithmName, JsonNode algorithm) {
         Map<String, String> settings = new LinkedHashMap<>();
         JsonNode posted = algorithm.path("algoParams");
         if (posted.isObject()) {
@@ -180,11 +180,11 @@ record SearchRequest(
                 }
             }
         }
-        Fields.text(algorithm, "algoDef", "hyperbandEta").ifPresent(eta -> {
-            if (settings.keySet().stream().noneMatch("eta"::equalsIgnoreCase)) {
-                settings.put("eta", eta);
-            }
-        });
+        // Clients of the original send it whatever the algorithm.
+        if (BuiltInSamplers.takesEta(algorithmName)
+                && settings.keySet().stream().noneMatch("eta"::equalsIgnoreCase)) {
+            Fields.text(algorithm, "algoDef", "hyperbandEta").ifPresent(eta -> settings.put("eta", eta));
+        }
         return settings;
     }
 

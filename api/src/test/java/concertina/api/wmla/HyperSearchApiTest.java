@@ -360,6 +360,20 @@ class HyperSearchApiTest extends ServedTest {
     }
 
     @Test
+    void anEtaBesideAnAlgorithmWithoutOneIsIgnored() {
+        created("bob", data("'hpoName': 'even'", MODEL, algorithm(", 'hyperbandEta': 0"), RATE));
+        HttpResponse<String> bands = post(
+                "bob",
+                data(
+                        MODEL,
+                        "'algoDef': {'algorithm': 'Hyperband', 'objectiveMetric': 'loss', 'hyperbandEta': 1, 'algoParams':"
+                                + " {'ResourceName': 'epochs', 'ResourceValue': '81'}}",
+                        RATE));
+        assertThat(bands.statusCode()).isEqualTo(400);
+        assertThat(bands.body()).contains("eta of Hyperband is '1', accepted: a number above 1");
+    }
+
+    @Test
     void aPopulationTakesNoPointOfOnesOwn() {
         created(
                 "bob",
