@@ -26,9 +26,9 @@ class BasePluginOptimizer:
 
         number_samples: how many are wanted now, 1 or more; what is returned beyond is dropped.
         last_exp_results: None at the first call, then one dict for each trial that ended since the call before: `id` (int), `state`
-        (`FINISHED`, `FAILED`, `STOPPED` or `KILLED`), `metricVal` (float, 9999.99 for a failed one), `hyperParams` (list of dicts with `name`, `dataType` and
-        `fixedVal`, a text).
-        Returns a list of `{name: value}`, a value for every hyperparameter. Fewer than wanted, or none, means that there are no more.
+        (`FINISHED`, `STOPPED` for one that was stopped early, `FAILED`, which one whose job was stopped is as well), `metricVal` (float,
+        what a stopped one had reached, 9999.99 for a failed one), `hyperParams` (list of dicts with `name`, `dataType` and `fixedVal`, a text; those of type `Fix` too).
+        Returns a list of `{name: value}`, a value for every hyperparameter that has more than one. Fewer than wanted, or none, means that there are no more.
         """
         raise NotImplementedError(f"{type(self).__name__} has no search method")
 

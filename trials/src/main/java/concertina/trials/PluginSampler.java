@@ -266,7 +266,10 @@ final class PluginSampler implements SavingSampler {
             if (!Space.exists(parameter, values)) {
                 continue;
             }
-            if (value.isMissingNode()) {
+            if (value.isMissingNode() && Space.cells(parameter) == 1) {
+                // There is nothing to choose.
+                values.put(parameter.name(), Space.decode(parameter, 0));
+            } else if (value.isMissingNode()) {
                 missing.add(parameter.name());
             } else {
                 values.put(parameter.name(), value(parameter, value));
@@ -301,31 +304,44 @@ final class PluginSampler implements SavingSampler {
                                                         .map(Value::text)
                                                         .toList())));
             case Parameter.Whole whole ->
-                snapped(
-                        parameter,
-                        value,
-                        new Value.Whole(Math.round(number(parameter, value, whole.low(), whole.high()))));
+                snapped(parameter, new Value.Whole(whole(parameter, value, whole.low(), whole.high())));
             case Parameter.Real real ->
-                snapped(parameter, value, new Value.Real(number(parameter, value, real.low(), real.high())));
+                snapped(parameter, new Value.Real(real(parameter, value, real.low(), real.high())));
         };
     }
 
-    private static Value snapped(Parameter parameter, JsonNode value, Value number) {
+    private static Value snapped(Parameter parameter, Value number) {
         return Space.cells(parameter) == 0 ? number : Space.decode(parameter, Space.encode(parameter, number));
     }
 
-    private double number(Parameter parameter, JsonNode value, double low, double high) {
-        double number = Double.NaN;
-        try {
-            number = value.isNumber() ? value.asDouble() : Double.parseDouble(value.asString());
-        } catch (NumberFormatException notANumber) {
-            LOG.debug("plug-in {} proposed '{}'", plugin.name(), value);
+    /** What rounds into the range is in it. */
+    private long whole(Parameter parameter, JsonNode value, long low, long high) {
+        boolean exact = value.isIntegralNumber() && value.canConvertToLong();
+        double number = exact ? 0 : number(value);
+        long rounded = exact ? value.asLong() : Math.round(number);
+        if (Double.isNaN(number) || rounded < low || rounded > high) {
+            throw refused(parameter.name(), value.asString(), "a whole number from " + low + " to " + high);
         }
-        // What rounds into the range is in it.
+        return rounded;
+    }
+
+    private double real(Parameter parameter, JsonNode value, double low, double high) {
+        double number = number(value);
+        // Arithmetic may have led a little out of the range.
         if (!(number >= low - 1e-9 * Math.abs(low)) || !(number <= high + 1e-9 * Math.abs(high))) {
             throw refused(parameter.name(), value.asString(), "a number from " + low + " to " + high);
         }
         return Math.clamp(number, low, high);
+    }
+
+    /** NaN for what is no number. */
+    private double number(JsonNode value) {
+        try {
+            return value.isNumber() ? value.asDouble() : Double.parseDouble(value.asString());
+        } catch (NumberFormatException notANumber) {
+            LOG.debug("plug-in {} proposed '{}'", plugin.name(), value);
+            return Double.NaN;
+        }
     }
 
     private static boolean same(Value accepted, JsonNode value) {

@@ -23,6 +23,8 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class PluginSamplerTest {
     private static final Plugin PLUGIN =
@@ -97,6 +99,50 @@ class PluginSamplerTest {
                         Map.entry("rate", new Value.Real(0.25)),
                         Map.entry("depth", new Value.Whole(2)),
                         Map.entry("kind", new Value.Word("adam")));
+    }
+
+    @Test
+    void whatHasOneValueMayBeLeftOutAndIsInTheResults() {
+        PluginSampler.Task fixed = new PluginSampler.Task(
+                new Space(List.of(
+                        new Parameter.Whole("depth", 1, 5),
+                        new Parameter.Choice("batch", List.of(new Value.Whole(64))))),
+                Map.of(),
+                "[]",
+                List.of(new Objective("loss", false)),
+                List.of());
+        Scripted hosts = new Scripted().proposes("{\"depth\": 2}", "a").proposes("{\"depth\": 3, \"batch\": 64}", "b");
+        PluginSampler sampler = new PluginSampler(hosts, PLUGIN, fixed, null);
+        Point point = sampler.ask(0).orElseThrow().point();
+        assertThat(point.values())
+                .containsExactly(Map.entry("depth", new Value.Whole(2)), Map.entry("batch", new Value.Whole(64)));
+        sampler.tell(trial(0, point, new Trial.State.Complete(new double[] {1}, new double[0])));
+        assertThat(sampler.ask(1).orElseThrow().point().get("batch")).isEqualTo(new Value.Whole(64));
+        assertThat(hosts.requests.getLast()).contains("{\"name\":\"batch\",\"dataType\":\"int\",\"fixedVal\":\"64\"}");
+        hosts.proposes("{\"depth\": 3, \"batch\": 32}", "c");
+        assertThatThrownBy(() -> sampler.ask(2)).hasMessageContaining("proposed batch '32', accepted: one of 64");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0.6,1", "5.4,5", "'\"2.5\"',3", "1e0,1"})
+    void aWholeNumberIsRoundedBeforeItIsComparedWithItsRange(String depth, long whole) {
+        Scripted hosts = new Scripted().proposes("{\"rate\": 0, \"depth\": " + depth + ", \"kind\": \"sgd\"}", "a");
+        assertThat(sampler(hosts, null).ask(0).orElseThrow().point().get("depth"))
+                .isEqualTo(new Value.Whole(whole));
+    }
+
+    @Test
+    void aWholeNumberThatNoDoubleHoldsIsKept() {
+        long large = (1L << 60) + 1;
+        PluginSampler.Task wide = new PluginSampler.Task(
+                new Space(List.of(new Parameter.Whole("n", large, large + 10))),
+                Map.of(),
+                "[]",
+                List.of(new Objective("loss", false)),
+                List.of());
+        Scripted hosts = new Scripted().proposes("{\"n\": " + (large - 1) + "}", "a");
+        assertThatThrownBy(() -> new PluginSampler(hosts, PLUGIN, wide, null).ask(0))
+                .hasMessageContaining("proposed n '" + (large - 1) + "', accepted: a whole number from " + large);
     }
 
     @Test
@@ -175,6 +221,9 @@ class PluginSamplerTest {
         Map<String, String> reasons = Map.of(
                 "{\"rate\": 0.3, \"depth\": 2}", "proposed names 'rate, depth', accepted: rate, depth, kind",
                 "{\"rate\": 0.3, \"depth\": 2, \"kind\": \"sgd\", \"x\": 1}", "proposed names 'rate, depth, kind, x'",
+                "{\"rate\": 0, \"depth\": 5.5, \"kind\": \"sgd\"}",
+                        "proposed depth '5.5', accepted: a whole number from 1 to 5",
+                "{\"rate\": 0, \"depth\": \"NaN\", \"kind\": \"sgd\"}", "proposed depth 'NaN'",
                 "{\"rate\": 3, \"depth\": 2, \"kind\": \"sgd\"}",
                         "proposed rate '3', accepted: a number from 0.0 to 1.0",
                 "{\"rate\": 0, \"depth\": 2, \"kind\": \"lbfgs\"}", "proposed kind 'lbfgs', accepted: one of sgd, adam",
