@@ -9,6 +9,8 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CoderResult;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -70,8 +72,11 @@ public final class Uploads {
                 return field;
             }
             for (FilePart file : files) {
-                if (file.name().equals(name) && Files.size(file.path()) <= limitBytes) {
-                    return Optional.of(Files.readString(file.path()));
+                if (file.name().equals(name)) {
+                    if (Files.size(file.path()) > limitBytes) {
+                        throw tooLarge("part", name, limitBytes);
+                    }
+                    return Optional.of(utf8(Files.readAllBytes(file.path()), "part " + name));
                 }
             }
             return Optional.empty();
@@ -203,6 +208,29 @@ public final class Uploads {
                 "the body is not a multipart form: " + why + ", accepted: multipart/form-data");
     }
 
+    private static ConcertinaException tooLarge(String kind, @Nullable String name, long limitBytes) {
+        return new ConcertinaException(
+                ErrorCode.TOO_LARGE,
+                "form " + kind + " " + name + " is over the limit, accepted: at most " + limitBytes + " bytes");
+    }
+
+    /**
+     * Bytes as text.
+     *
+     * @param what where they come from, for the message
+     * @throws ConcertinaException INVALID_ARGUMENT naming the first byte that is not UTF-8
+     */
+    public static String utf8(byte[] bytes, String what) {
+        ByteBuffer left = ByteBuffer.wrap(bytes);
+        CharBuffer text = CharBuffer.allocate(bytes.length);
+        CoderResult result = StandardCharsets.UTF_8.newDecoder().decode(left, text, true);
+        if (result.isError()) {
+            throw ConcertinaException.invalid(
+                    what, "a byte 0x%02x at %d".formatted(bytes[left.position()] & 0xff, left.position()), "UTF-8");
+        }
+        return text.flip().toString();
+    }
+
     /** Takes the parser's events in order; the first failure is kept and ends the reading. */
     private static final class Collector extends MultiPart.AbstractPartsListener {
         private final Form form;
@@ -228,10 +256,7 @@ public final class Uploads {
                     ByteArrayOutputStream field = text == null ? new ByteArrayOutputStream() : text;
                     text = field;
                     if (field.size() + copy.length > FIELD_LIMIT_BYTES) {
-                        throw new ConcertinaException(
-                                ErrorCode.TOO_LARGE,
-                                "form field " + getName() + " is over the limit, accepted: at most " + FIELD_LIMIT_BYTES
-                                        + " bytes");
+                        throw tooLarge("field", getName(), FIELD_LIMIT_BYTES);
                     }
                     field.writeBytes(copy);
                 }
@@ -247,7 +272,8 @@ public final class Uploads {
             String partName = name == null ? "" : name;
             try {
                 if (fileName == null) {
-                    form.fields.putIfAbsent(partName, text == null ? "" : text.toString(StandardCharsets.UTF_8));
+                    form.fields.putIfAbsent(
+                            partName, text == null ? "" : utf8(text.toByteArray(), "field " + partName));
                 } else if (!fileName.isEmpty()) {
                     file();
                     closeFile();

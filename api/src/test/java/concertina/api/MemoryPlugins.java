@@ -17,6 +17,9 @@ final class MemoryPlugins implements Plugins {
 
     @Override
     public Plugin install(Installation installation) {
+        if (!installation.name().matches("[A-Za-z0-9_-]+")) {
+            throw ConcertinaException.invalid("name", installation.name(), "letters, digits, '-' and '_'");
+        }
         Plugin plugin = new Plugin(
                 installation.name(),
                 Path.of("/plugins", installation.name()),

@@ -71,10 +71,17 @@ public sealed interface Parameter {
             Scale scale,
             long step,
             @Nullable Condition when) implements Parameter {
+        private static final long MOST_WHOLE = 1L << 62;
+
         public Whole {
             Checks.range(name, low, high, scale, step > 1 ? step : 0);
             if (step < 1) {
                 throw ConcertinaException.invalid("step of " + name, Long.toString(step), "1 or more");
+            }
+            // Negative where the difference itself is too large.
+            if (high - low < 0 || high - low >= MOST_WHOLE) {
+                throw ConcertinaException.invalid(
+                        "range of " + name, low + ".." + high, "at most " + MOST_WHOLE + " whole numbers");
             }
         }
 
@@ -114,6 +121,9 @@ public sealed interface Parameter {
 
     /** What the kinds check alike. */
     final class Checks {
+        /** So many values can still be told from each other by their places in the unit interval. */
+        private static final double MOST_STEPS = 1L << 53;
+
         private Checks() {}
 
         private static void name(String name) {
@@ -131,12 +141,20 @@ public sealed interface Parameter {
                 throw ConcertinaException.invalid(
                         "range of " + name, low + ".." + high, "a minimum that is not above the maximum");
             }
+            if (!Double.isFinite(high - low)) {
+                throw ConcertinaException.invalid(
+                        "range of " + name, low + ".." + high, "bounds whose difference a number can hold");
+            }
             if (scale == Scale.LOG && low <= 0) {
                 throw ConcertinaException.invalid(
                         "minimum of " + name, Double.toString(low), "more than 0 on a logarithmic scale");
             }
             if (!Double.isFinite(step) || step < 0) {
                 throw ConcertinaException.invalid("step of " + name, Double.toString(step), "more than 0");
+            }
+            if (step > 0 && (high - low) / step >= MOST_STEPS) {
+                throw ConcertinaException.invalid(
+                        "step of " + name, Double.toString(step), "one that makes at most 2^53 values");
             }
             if (scale == Scale.LOG && step > 0) {
                 throw ConcertinaException.invalid(

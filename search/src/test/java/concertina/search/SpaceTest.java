@@ -81,6 +81,13 @@ class SpaceTest {
                 .hasMessage("range of rate is '2.0..1.0', accepted: a minimum that is not above the maximum");
         assertThatThrownBy(() -> new Real("rate", 0, 1, Scale.LOG))
                 .hasMessage("minimum of rate is '0.0', accepted: more than 0 on a logarithmic scale");
+        assertThatThrownBy(() -> new Real("rate", -1e308, 1e308))
+                .hasMessage(
+                        "range of rate is '-1.0E308..1.0E308', accepted: bounds whose difference a number can hold");
+        assertThatThrownBy(() -> new Real("rate", 0, 1, Scale.LINEAR, 5e-324, null))
+                .hasMessage("step of rate is '4.9E-324', accepted: one that makes at most 2^53 values");
+        assertThatThrownBy(() -> new Whole("n", Long.MIN_VALUE, Long.MAX_VALUE))
+                .hasMessageContaining("accepted: at most 4611686018427387904 whole numbers");
         assertThatThrownBy(() -> new Choice("kind", List.of()))
                 .hasMessage("values of kind is '[]', accepted: at least one value");
         assertThatThrownBy(() -> new Space(List.of(new Real("a", 0, 1), new Real("a", 0, 1))))

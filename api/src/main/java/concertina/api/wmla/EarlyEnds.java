@@ -39,7 +39,7 @@ final class EarlyEnds {
                             path + ".maxSteps", Fields.shown(posted.path("maxSteps")), "no less than minSteps");
                 }
                 double eta = above(posted, path, "eta", 1, Optional.of(3.0));
-                yield new EarlyStopping(EarlyStopping.Rule.ASHA, minSteps, maxSteps, eta, 1);
+                yield checked(new EarlyStopping(EarlyStopping.Rule.ASHA, minSteps, maxSteps, eta, 1), path);
             }
             case "median" -> {
                 refuseOthers(posted, path, MEDIAN);
@@ -48,6 +48,15 @@ final class EarlyEnds {
             }
             default -> throw ConcertinaException.invalid(path + ".rule", rule, "asha or median");
         };
+    }
+
+    private static EarlyStopping checked(EarlyStopping stopping, String path) {
+        try {
+            var unused = stopping.stopper();
+            return stopping;
+        } catch (ConcertinaException refused) {
+            throw new ConcertinaException(refused.code(), path + "." + refused.getMessage(), refused);
+        }
     }
 
     /** Null when it is not there. */

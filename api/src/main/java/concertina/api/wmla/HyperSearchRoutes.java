@@ -123,16 +123,16 @@ final class HyperSearchRoutes {
             return text.get();
         }
         String type = context.contentType() == null ? "" : context.contentType().toLowerCase(Locale.ROOT);
-        String body = type.startsWith("multipart/form-data")
-                ? ""
-                : new String(uploads.small(context, BODY_LIMIT_BYTES), StandardCharsets.UTF_8);
+        byte[] bytes = type.startsWith("multipart/form-data") ? new byte[0] : uploads.small(context, BODY_LIMIT_BYTES);
         if (type.startsWith("application/x-www-form-urlencoded")) {
-            for (String pair : body.split("&", -1)) {
+            // A character for each byte, as they are put together again before they are read as text.
+            for (String pair : new String(bytes, StandardCharsets.ISO_8859_1).split("&", -1)) {
                 if (pair.startsWith(DATA + "=")) {
                     return decoded(pair.substring(DATA.length() + 1));
                 }
             }
         }
+        String body = Uploads.utf8(bytes, "the body");
         if (body.isBlank()) {
             throw ConcertinaException.invalid(DATA, "", "a JSON object or a Python dict in the form field data");
         }
@@ -141,7 +141,8 @@ final class HyperSearchRoutes {
 
     private static String decoded(String text) {
         try {
-            return URLDecoder.decode(text, StandardCharsets.UTF_8);
+            byte[] bytes = URLDecoder.decode(text, StandardCharsets.ISO_8859_1).getBytes(StandardCharsets.ISO_8859_1);
+            return Uploads.utf8(bytes, DATA);
         } catch (IllegalArgumentException malformed) {
             throw ConcertinaException.invalid(
                     DATA, text.length() > 100 ? text.substring(0, 100) + "…" : text, "percent-encoded UTF-8");

@@ -107,6 +107,7 @@ final class PythonLiteral {
 
     /** Strings that follow each other are one, as Python has it. */
     private String strings() {
+        int start = at;
         StringBuilder whole = new StringBuilder();
         while (at < text.length() && quoted()) {
             if (!quote(peek())) {
@@ -114,6 +115,11 @@ final class PythonLiteral {
             }
             string(whole);
             skip();
+        }
+        // Half a character cannot be written as UTF-8.
+        if (whole.codePoints().anyMatch(code -> code >= Character.MIN_SURROGATE && code <= Character.MAX_SURROGATE)) {
+            at = start;
+            throw unexpected("whole characters");
         }
         return whole.toString();
     }

@@ -374,6 +374,28 @@ class HyperSearchApiTest extends ServedTest {
     }
 
     @Test
+    void aPartThatIsNotUtf8IsNamed() {
+        byte[] data = usual("odd", 1).getBytes(StandardCharsets.UTF_8);
+        data[13] = (byte) 0xff;
+        Multipart form = new Multipart().file("data", "data", data).file("main.py", "main.py", "print(1)\n");
+        for (HttpRequest.Builder request : List.of(
+                server.as("bob", SEARCHES)
+                        .header("Content-Type", form.contentType())
+                        .POST(form.publisher()),
+                server.as("bob", SEARCHES)
+                        .header("Content-Type", "application/json")
+                        .POST(HttpRequest.BodyPublishers.ofByteArray(data)),
+                server.as("bob", SEARCHES)
+                        .header("Content-Type", "application/x-www-form-urlencoded")
+                        .POST(HttpRequest.BodyPublishers.ofString("data=%7B%27hpoName%27:%27%ff")))) {
+            HttpResponse<String> answer = server.send(request);
+            assertThat(answer.statusCode()).as(answer.body()).isEqualTo(400);
+            assertThat(answer.body())
+                    .matches("Error 400: (part data|the body|data) is 'a byte 0xff at 1[0-9]', accepted: UTF-8\n");
+        }
+    }
+
+    @Test
     void aPopulationTakesNoPointOfOnesOwn() {
         created(
                 "bob",
@@ -441,6 +463,9 @@ class HyperSearchApiTest extends ServedTest {
                 Arguments.of(
                         data(MODEL, algorithm(", 'earlyStopping': {'rule': 'asha', 'maxSteps': 9, 'eta': 1}"), RATE),
                         "algoDef.earlyStopping.eta is '1', accepted: a number above 1"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'earlyStopping': {'rule': 'asha', 'maxSteps': 1e300}"), RATE),
+                        "algoDef.earlyStopping.eta is '3.0', accepted: a number with which 100 steps lead from 1.0 to"),
                 Arguments.of(
                         data(MODEL, algorithm(", 'earlyStopping': {'rule': 'median', 'eta': 2}"), RATE),
                         "algoDef.earlyStopping is 'eta', accepted: rule, minSteps, trials"),

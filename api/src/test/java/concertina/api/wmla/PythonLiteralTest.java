@@ -48,6 +48,7 @@ class PythonLiteralTest {
                 "1e9999 | accepted: 0, or a number of a size from 4.9E-324 to",
                 "[-1e-9999] | has '-1e-9999]' at character 2, accepted: 0, or a number",
                 "1e999999999 | accepted: a number",
+                "{'a': '\\ud83dx'} | character 7, accepted: whole characters",
                 "'\\xZZ' | accepted: 2 hexadecimal digits",
             })
     void nothingElseIs(String text, String message) {
