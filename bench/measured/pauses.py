@@ -14,6 +14,8 @@ from measured.window import window
 LIMIT_MS = 100
 KILL_LIMIT_MS = 1500
 EVENTS = ("shrink", "grow", "kill")
+# The same measurement while nothing happens: what of a pause is the machine's own unrest.
+QUIET = {4: "nothing, 4 workers", 1: "nothing, 1 worker"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ MODELS = {
 class WideJob(ElasticJob):
     """Shrinks to one worker for a gang of three that computes nothing, and grows to four when that is stopped."""
 
+    def nothing(self, size):
+        """Lets the job train."""
+        since = time.monotonic()
+        return window(self.trace, since, self._settled(size, since))
+
     def shrink(self):
         since = time.monotonic()
         files = {"main.py": os.path.join(BENCH, "scripts", "filler.py")}
@@ -64,13 +71,14 @@ def ours(folder, model, rescales, kills, device="cpu"):
 
     With a GPU the slots are those of four agents, which all have the same one.
     """
-    measured = {event: [] for event in EVENTS}
+    measured = {event: [] for event in (*EVENTS, *QUIET.values())}
     gpu = device == "gpu"
     with Cluster(os.path.join(folder, "platform"), 4 if gpu else 1, None if gpu else 4) as platform:
         job = WideJob(platform, os.path.join(folder, "job"), model.arguments, model.batch, model.steps, device)
         for count in range(rescales // 2):
-            for event in ("shrink", "grow"):
+            for event, size in (("shrink", 1), ("grow", 4)):
                 measured[event].append(getattr(job, event)())
+                measured[QUIET[size]].append(job.nothing(size))
             if count % 10 == 9 or count == rescales // 2 - 1:
                 last = [measured[event][-1].pause_ms for event in ("shrink", "grow")]
                 report.progress(f"pause: {model.name}, {2 * count + 2} rescales, the last two {last[0]:.0f} and {last[1]:.0f} ms")

@@ -1,5 +1,6 @@
 """Writes down when each training step of a process was completed, the same way for every system that is compared."""
 
+import bisect
 import json
 import os
 import time
@@ -23,23 +24,43 @@ class Trace:
         self._file.write(json.dumps({"at": time.monotonic(), "step": step}) + "\n")
 
 
-# Whole lines that were read already, so that a long trace is read once: folder and name to (bytes read, records).
-_known = {}
+class Reader:
+    """The completed steps of all processes below a folder. Looks at what was added since the last time only, so that looking often disturbs
+    nothing that is being measured."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._read = {}
+        self._records = []
+
+    def records(self):
+        """All whole lines, as (at, step, process id), oldest first; the same list every time, with more at its end."""
+        for entry in os.scandir(self._folder):
+            offset = self._read.get(entry.name, 0)
+            if entry.stat().st_size == offset:
+                continue
+            with open(entry.path, "rb") as file:
+                file.seek(offset)
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            process = int(entry.name.split(".")[0])
+            for line in whole.splitlines():
+                told = json.loads(line)
+                bisect.insort(self._records, (told["at"], told["step"], process))
+            self._read[entry.name] = offset + len(whole)
+        return self._records
+
+
+_readers = {}
 
 
 def read(folder):
     """All whole lines of all processes below a folder, as (at, step, process id), oldest first."""
-    lines = []
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        offset, records = _known.get(path, (0, []))
-        with open(path, "rb") as file:
-            file.seek(offset)
-            text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        for line in whole.splitlines():
-            entry = json.loads(line)
-            records.append((entry["at"], entry["step"], int(name.split(".")[0])))
-        _known[path] = (offset + len(whole), records)
-        lines += records
-    return sorted(lines)
+    if folder not in _readers:
+        _readers[folder] = Reader(folder)
+    return _readers[folder].records()
+
+
+def since(records, moment):
+    """The place of the first record after a moment."""
+    return bisect.bisect_right(records, (moment, float("inf")))

@@ -29,7 +29,7 @@ class Settled:
 class Measured:
     """What an event did to the training.
 
-    :param pause_ms: longest time in which no process completed a step, less the time of one ordinary step
+    :param pause_ms: longest time in which no process completed a step, less the time of an ordinary step of the processes that ended it
     :param resumed_ms: from the event until a step was completed that nobody had begun before it
     :param repeated: steps that were completed again: by the same process, or after the longest gap by one that had no part in them
     :param until_settled_ms: from the event until the job ran at its new size
@@ -48,7 +48,7 @@ def settled(folder, size, since, steps=SETTLED_STEPS, seconds=LIMIT_SECONDS):
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         records = tracing.read(folder)
-        last = [record for record in records if record[0] > since][-steps * size :]
+        last = records[max(tracing.since(records, since), len(records) - steps * size) :]
         counts = {}
         for _, _, worker in last:
             counts[worker] = counts.get(worker, 0) + 1
@@ -67,12 +67,15 @@ def window(folder, since, until):
     :param since: moment of the event
     :param until: the job as it settled
     """
-    records = [record for record in tracing.read(folder) if record[0] <= until.at]
-    before = [record for record in records if record[0] <= since]
-    inside = before[-1:] + [record for record in records if record[0] > since]
+    records = tracing.read(folder)
+    records = records[: tracing.since(records, until.at)]
+    before = records[: tracing.since(records, since)]
+    inside = before[-1:] + records[len(before) :]
     ends = [at for at, _, _ in inside]
-    gap, gap_end = max((later - earlier, later) for earlier, later in zip(ends, ends[1:]))
-    ordinary = ordinary_step(records, until)
+    ordinary = ordinary_step(records, until.workers[0], until.steps)
+    former = ordinary_step(before, before[-1][2], until.steps)
+    turn = _turn(before, inside, until)
+    pause, gap_end = max((later - earlier - (ordinary if later >= turn else former), later) for earlier, later in zip(ends, ends[1:]))
     before_gap = max(step for at, step, _ in records if at < gap_end)
     highest, repeated = max(step for _, step, _ in before), set()
     in_flight = highest + 1
@@ -89,7 +92,7 @@ def window(folder, since, until):
     resumed = min((at for at, step, _ in inside if step > in_flight), default=until.at)
     first_settled = records[-until.steps * len(until.workers)][0]
     return Measured(
-        pause_ms=1000 * max(0.0, gap - ordinary),
+        pause_ms=1000 * max(0.0, pause),
         resumed_ms=1000 * (resumed - since),
         repeated=len(repeated),
         until_settled_ms=1000 * max(0.0, first_settled - since),
@@ -97,7 +100,16 @@ def window(folder, since, until):
     )
 
 
-def ordinary_step(records, until):
-    """Median time from one completed step to the next, in seconds, of the oldest worker's latest steps."""
-    ends = [at for at, _, process in records if process == until.workers[0]][-until.steps :]
+def _turn(before, inside, until):
+    """When the processes that trained afterwards completed their first step together."""
+    former = {process for _, _, process in before[-until.steps :]}
+    newcomers = [at for at, _, process in inside if process in until.workers and process not in former]
+    leaving = [at for at, _, process in inside if process in former and process not in until.workers]
+    last = max(leaving, default=0.0)
+    return min(newcomers) if newcomers else min((at for at, _, _ in inside if at > last), default=until.at)
+
+
+def ordinary_step(records, process, steps):
+    """Median time from one completed step to the next, in seconds, of a process's latest steps."""
+    ends = [at for at, _, each in records if each == process][-steps:]
     return statistics.median(later - earlier for earlier, later in zip(ends, ends[1:]))

@@ -167,6 +167,7 @@ def test_workers_with_buckets_of_different_sizes_fail_the_job_with_a_line_that_s
     (newcomer,) = running.start(CONCERTINA_BUCKET_BYTES="400")
     running.run(lambda: running.workers[newcomer].address is not None)
     running.want(running.desired + [newcomer])
+    running.run(lambda: running.pending is not None and running.pending["committed"])
     running.gate(1000)
     running.run(lambda: running.of_type("failed"))
     assert running.of_type("failed")[0]["error"] == (

@@ -204,6 +204,7 @@ def test_workers_that_do_not_agree_on_the_sums_fail_the_job_with_a_line_that_say
     (newcomer,) = running.start(CONCERTINA_SUMS="float")
     running.run(lambda: running.workers[newcomer].address is not None)
     running.want(running.desired + [newcomer])
+    running.run(lambda: running.pending is not None and running.pending["committed"])
     running.gate(1000)
     running.run(lambda: running.of_type("failed"))
     assert running.of_type("failed")[0]["error"] == "ValueError: sums is 'float' in this worker; accepted is that of rank 0, 'exact'"
