@@ -50,7 +50,7 @@ class Cluster(Platform):
                     process.wait()
 
     def start_server(self):
-        self._start("server", "160m", "concertina.server.Main", "serve", "--detached", "--data", self.folder, "--config", self._configuration)
+        self._start("server", "512m", "concertina.server.Main", "serve", "--detached", "--data", self.folder, "--config", self._configuration)
         limit = time.monotonic() + LIMIT_SECONDS
         while True:
             try:
@@ -103,7 +103,7 @@ class Cluster(Platform):
             built = os.path.realpath(os.path.join(HOME, ".concertina", "build", "current"))
             classes = os.pathsep.join(sorted(glob.glob(os.path.join(built, "*.jar"))))
         java = os.path.join(os.environ["JAVA_HOME"], "bin", "java")
-        command = [java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{heap}", "--enable-native-access=ALL-UNNAMED"]
+        command = [java, "-XX:+UseSerialGC", "-Xms96m", f"-Xmx{heap}", "--enable-native-access=ALL-UNNAMED"]
         if name in self.names:
             # One processor a slot, so that workers compute with one thread, as all that they are compared with, on any machine.
             command.append(f"-XX:ActiveProcessorCount={self._slots or 1}")

@@ -62,11 +62,7 @@ final class Installation {
             return;
         }
         List<String> command = new ArrayList<>(List.of(
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-Xmx160m",
-                "-XX:MaxMetaspaceSize=128m",
-                "-XX:+ExitOnOutOfMemoryError"));
+                "-XX:+UseSerialGC", "-Xms96m", "-Xmx512m", "-XX:MaxMetaspaceSize=128m", "-XX:+ExitOnOutOfMemoryError"));
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
         command.addAll(List.of("serve", "--detached", "--data", folder.root().toString()));
         if (configuration != null) {
@@ -94,8 +90,7 @@ final class Installation {
             return;
         }
         Access access = Access.read(folder.clientFile());
-        List<String> command = new ArrayList<>(
-                List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m", "-XX:+ExitOnOutOfMemoryError"));
+        List<String> command = new ArrayList<>(List.of("-XX:+UseSerialGC", "-Xmx96m", "-XX:+ExitOnOutOfMemoryError"));
         command.addAll(List.of("-cp", System.getProperty("java.class.path"), "concertina.agent.AgentMain"));
         command.addAll(List.of("--server", access.url().toString()));
         if (access.certificate() != null) {
