@@ -161,6 +161,13 @@ def test_what_is_too_much_is_dropped_and_what_is_too_little_ends(process):
     assert "returned 1000000 points where 2 were wanted" in one.end()
 
 
+def test_a_state_that_is_too_large_is_refused(process):
+    one = process(BODY.format("return [{'rate': 1}]") + "\n    def get_state(self):\n        return {'much': bytes(17 << 20)}\n")
+    one.start()
+    assert one.search(1)["error"].endswith("bytes when pickled; accepted are at most 16777216")
+    one.end()
+
+
 def test_numpy_scalars_become_numbers(process):
     pytest.importorskip("numpy")
     one = process("import numpy" + BODY.format("return [{'rate': numpy.float64(0.5), 'depth': numpy.int64(3), 'kind': 'x'}]"))

@@ -30,6 +30,7 @@ from plugins.core.logger import logger  # noqa: E402
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL")
 LONGEST_TEXT = 20_000
+LARGEST_STATE_BYTES = 16 << 20
 PARENT_CHECK_SECONDS = 0.5
 
 
@@ -106,6 +107,8 @@ class Host:
                 raise ValueError(f"search returned a list with a {type(point).__name__}; accepted is a list of dicts")
             points.append({str(name): plain(str(name), value) for name, value in point.items()})
         state = pickle.dumps(self.optimizer.get_state())
+        if len(state) > LARGEST_STATE_BYTES:
+            raise ValueError(f"get_state returned what is {len(state)} bytes when pickled; accepted are at most {LARGEST_STATE_BYTES}")
         return {"points": points, "more": len(found) >= count, "state": base64.b64encode(state).decode("ascii")}
 
 

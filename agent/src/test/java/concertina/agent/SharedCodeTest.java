@@ -63,6 +63,17 @@ class SharedCodeTest {
     }
 
     @Test
+    void aLinkIsNotFollowed() throws Exception {
+        Path secret = Files.writeString(folder.resolve("secret"), "secret");
+        shared.copy(CODE, folder.resolve("job0"), target -> {
+            Files.createDirectories(target);
+            Files.createSymbolicLink(target.resolve("link"), secret);
+        });
+        assertThat(folder.resolve("job0/link")).isSymbolicLink();
+        assertThat(secret).hasContent("secret");
+    }
+
+    @Test
     void aFetchThatFailsIsTriedAgainByTheNextJob() throws Exception {
         assertThatThrownBy(() -> shared.copy(CODE, folder.resolve("job0"), target -> {
                     throw new IOException("away");

@@ -48,6 +48,10 @@ public final class TestServer implements AutoCloseable {
     public final Path folder;
     private final Searcher searcher;
     public final HttpClient client;
+
+    /** What plug-ins do before each answer. */
+    public volatile Runnable thinking = () -> {};
+
     private static KeyStore madeKeyStore;
     private final KeyStore keyStore;
 
@@ -91,7 +95,7 @@ public final class TestServer implements AutoCloseable {
                 folder.resolve("shared"),
                 List.of(folder.resolve("shared")));
         MemoryPlugins plugins = new MemoryPlugins();
-        PluginHost.Starter hosts = plugin -> new EchoHost();
+        PluginHost.Starter hosts = plugin -> new EchoHost(thinking);
         searcher = new Searcher(
                 new MemorySearchJournal(), jobs, files, new AllSamplers(plugins, hosts), InstantSource.system(), 1000);
         api = HttpApi.start(

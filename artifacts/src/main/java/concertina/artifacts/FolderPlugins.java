@@ -6,13 +6,16 @@ import concertina.model.UserName;
 import concertina.trials.Plugin;
 import concertina.trials.Plugins;
 import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.time.DateTimeException;
 import java.time.Instant;
@@ -29,13 +32,18 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Plug-ins as folders side by side, each with a file that says what else is known of it. A plug-in is made beside its place and moved
- * there at once, so that it appears whole. Thread-safe.
+ * there at once, so that it appears whole. There are {@value #MOST} at most, of 256 MiB each. Thread-safe.
  */
 public final class FolderPlugins implements Plugins {
     private static final Logger LOG = LoggerFactory.getLogger(FolderPlugins.class);
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}");
     private static final String MAIN = "optimizer.py";
     private static final String ABOUT = ".plugin.properties";
+
+    private static final int MOST = 100;
+    private static final long MOST_BYTES = 256L << 20;
+    private static final String INCOMING = ".incoming";
+    private static final String DELETED = ".deleted";
 
     private final Path folder;
     private final ArchiveLimits limits;
@@ -46,8 +54,27 @@ public final class FolderPlugins implements Plugins {
      */
     public FolderPlugins(Path folder, ArchiveLimits limits, InstantSource clock) {
         this.folder = folder;
-        this.limits = limits;
+        this.limits = new ArchiveLimits(
+                limits.maxEntries(),
+                Math.min(limits.maxTotalBytes(), MOST_BYTES),
+                limits.maxRatio(),
+                limits.maxUploadBytes(),
+                limits.maxPathBytes(),
+                limits.maxDepth());
         this.clock = clock;
+    }
+
+    /** Removes what a killed server left half made or half deleted; only before anything is installed or deleted. */
+    public void sweep() {
+        try (DirectoryStream<Path> left = Files.newDirectoryStream(folder, ".*{" + INCOMING + "," + DELETED + "}")) {
+            for (Path each : left) {
+                FolderTree.delete(each);
+            }
+        } catch (NoSuchFileException none) {
+            LOG.debug("no plug-in has been installed yet");
+        } catch (IOException | DirectoryIteratorException failure) {
+            LOG.warn("leftovers of plug-ins in {} cannot be removed: {}", folder, failure.toString());
+        }
     }
 
     @Override
@@ -61,8 +88,13 @@ public final class FolderPlugins implements Plugins {
         if (Files.exists(place, LinkOption.NOFOLLOW_LINKS)) {
             throw taken(name);
         }
+        if (list().size() >= MOST) {
+            throw new ConcertinaException(
+                    ErrorCode.QUOTA_EXCEEDED,
+                    MOST + " plug-ins are installed, accepted: at most " + MOST + "; delete one that is not needed");
+        }
         Files.createDirectories(folder);
-        Path incoming = folder.resolve("." + name + "." + UUID.randomUUID() + ".incoming");
+        Path incoming = folder.resolve("." + name + "." + UUID.randomUUID() + INCOMING);
         try {
             if (installation.archiveName().isEmpty()) {
                 copy(installation.source(), incoming);
@@ -112,7 +144,9 @@ public final class FolderPlugins implements Plugins {
         about.setProperty("conda-home", installation.condaHome());
         about.setProperty("conda-environment", installation.condaEnvironment());
         about.setProperty("log-level", installation.logLevel());
-        try (var out = Files.newBufferedWriter(file)) {
+        // An archive may have brought one along.
+        FolderTree.delete(file);
+        try (var out = Files.newBufferedWriter(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
             about.store(out, null);
         }
     }
@@ -194,7 +228,7 @@ public final class FolderPlugins implements Plugins {
     public void delete(String name) throws IOException {
         if (find(name).isPresent()) {
             // Moved first, so that it is gone at once.
-            Path gone = folder.resolve("." + name + "." + UUID.randomUUID() + ".deleted");
+            Path gone = folder.resolve("." + name + "." + UUID.randomUUID() + DELETED);
             Files.move(folder.resolve(name), gone, StandardCopyOption.ATOMIC_MOVE);
             FolderTree.delete(gone);
         }

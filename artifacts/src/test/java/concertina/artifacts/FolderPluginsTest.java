@@ -1,5 +1,7 @@
 package concertina.artifacts;
 
+import static concertina.artifacts.Archives.file;
+import static concertina.artifacts.Archives.special;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -7,11 +9,13 @@ import concertina.model.UserName;
 import concertina.trials.Plugin;
 import concertina.trials.Plugins.Installation;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.List;
 import java.util.stream.Stream;
+import org.apache.commons.compress.archivers.tar.TarConstants;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -81,6 +85,65 @@ class FolderPluginsTest {
         try (Stream<Path> left = Files.list(folder.resolve("plugins"))) {
             assertThat(left).isEmpty();
         }
+    }
+
+    @Test
+    void whatSaysWhatIsKnownOfAPluginIsNeverAnArchives() throws IOException {
+        Path secret = Files.writeString(folder.resolve("kept"), "kept");
+        Path archive = Files.write(
+                folder.resolve("upload"),
+                Archives.tar(file("optimizer.py", "pass"), file(".plugin.properties", "creator=root")));
+        Plugin plugin = plugins.install(uploaded("own", archive));
+        assertThat(plugins.find("own")).contains(plugin);
+        assertThat(plugin.creator()).isEqualTo(new UserName("ann"));
+
+        Path links = Files.write(
+                folder.resolve("links"),
+                Archives.tar(
+                        file("optimizer.py", "pass"),
+                        special(".plugin.properties", TarConstants.LF_SYMLINK, secret.toString())));
+        assertThatThrownBy(() -> plugins.install(uploaded("linked", links)))
+                .hasMessageContaining("'.plugin.properties'");
+        assertThat(secret).hasContent("kept");
+        assertThat(plugins.list()).containsExactly(plugin);
+    }
+
+    private static Installation uploaded(String name, Path archive) {
+        return new Installation(name, archive, "x.tar", "", "", "INFO", new UserName("ann"));
+    }
+
+    @Test
+    void whatAKilledServerLeftIsRemovedAtTheStart() throws IOException {
+        plugins.sweep();
+        Plugin plugin = plugins.install(local("mine"));
+        Path outside = Files.createDirectories(folder.resolve("outside"));
+        Files.writeString(outside.resolve("kept"), "kept");
+        for (String left : List.of(".new.1.incoming", ".old.2.deleted")) {
+            Path half = Files.createDirectories(folder.resolve("plugins").resolve(left));
+            Files.writeString(half.resolve("optimizer.py"), "pass");
+            Files.createSymbolicLink(half.resolve("link"), outside);
+        }
+        plugins.sweep();
+        try (Stream<Path> left = Files.list(folder.resolve("plugins"))) {
+            assertThat(left).containsExactly(plugin.folder());
+        }
+        assertThat(outside.resolve("kept")).hasContent("kept");
+    }
+
+    @Test
+    void pluginsAreBoundedInNumberAndSize() throws IOException {
+        for (int i = 0; i < 100; i++) {
+            plugins.install(local("p" + i));
+        }
+        assertThatThrownBy(() -> plugins.install(local("more")))
+                .hasMessageContaining("100 plug-ins are installed, accepted: at most 100");
+        plugins.delete("p7");
+        // A file with a hole, which takes no room.
+        try (var large = new RandomAccessFile(source.resolve("large").toFile(), "rw")) {
+            large.setLength((256L << 20) + 1);
+        }
+        assertThatThrownBy(() -> plugins.install(local("more"))).hasMessageContaining("more than 268435456 bytes");
+        assertThat(plugins.list()).hasSize(99);
     }
 
     @ParameterizedTest

@@ -26,7 +26,7 @@ import java.util.function.Supplier;
  */
 final class PluginProcesses implements PluginHost.Starter {
     private static final String PROGRAM = "python/plugins/core/host.py";
-    private static final int LONGEST_ANSWER = 64 << 20;
+    private static final int LONGEST_ANSWER = 32 << 20;
     private static final int LOG_BYTES = 64 << 10;
     private static final Duration GRACE = Duration.ofSeconds(2);
     private static final List<String> KEPT = List.of("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH");

@@ -26,7 +26,6 @@ import concertina.train.TrainOptions;
 import concertina.train.Trainer;
 import concertina.trials.AllSamplers;
 import concertina.trials.PluginHost;
-import concertina.trials.Plugins;
 import concertina.trials.Searcher;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -144,8 +143,9 @@ final class Server implements AutoCloseable {
         opened.push(() -> stop(ticking));
         ticking.scheduleWithFixedDelay(() -> tick(trainer), 0, TICK.toMillis(), TimeUnit.MILLISECONDS);
 
-        Plugins plugins =
+        FolderPlugins plugins =
                 new FolderPlugins(folder.shared(configuration).resolve(PLUGINS), limits(configuration), clock);
+        plugins.sweep();
         PluginHost.Starter hosts = new PluginProcesses(Home.path(), Home::python, LONGEST_THOUGHT, System.getenv());
         Searcher searcher = new Searcher(
                 database.searchJournal(),

@@ -1,7 +1,13 @@
 package concertina.trials;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -23,7 +29,7 @@ import tools.jackson.databind.json.JsonMapper;
  */
 final class TrialMetrics {
     static final String FILE = "val_dict_list.json";
-    private static final long LIMIT_BYTES = 16 << 20;
+    private static final int LIMIT_BYTES = 16 << 20;
     private static final int DEPTH = 20;
     static final JsonMapper JSON = JsonMapper.builder(JsonFactory.builder()
                     .streamReadConstraints(StreamReadConstraints.builder()
@@ -42,12 +48,19 @@ final class TrialMetrics {
             return new TrialResult.Failed("it wrote no RESULT_DIR/" + FILE);
         }
         try {
-            Path file = files.getFirst();
-            if (Files.size(file) > LIMIT_BYTES) {
-                return new TrialResult.Failed(
-                        FILE + " has " + Files.size(file) + " bytes, accepted: at most " + LIMIT_BYTES);
+            byte[] bytes;
+            // A script may have put a link to somebody else's file there.
+            try (InputStream in = Files.newInputStream(files.getFirst(), LinkOption.NOFOLLOW_LINKS)) {
+                bytes = in.readNBytes(LIMIT_BYTES + 1);
             }
-            return result(spec, Files.readString(file));
+            if (bytes.length > LIMIT_BYTES) {
+                return new TrialResult.Failed(
+                        FILE + " has more than " + LIMIT_BYTES + " bytes, accepted: at most " + LIMIT_BYTES);
+            }
+            CharBuffer text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes));
+            return result(spec, text.toString());
+        } catch (CharacterCodingException notText) {
+            return new TrialResult.Failed(FILE + " is not UTF-8");
         } catch (IOException unreadable) {
             return new TrialResult.Failed(FILE + " cannot be read: " + unreadable.getMessage());
         }

@@ -28,6 +28,20 @@ class TrialMetricsTest {
     }
 
     @Test
+    void aLinkIsNotFollowedAndBytesMustBeText(@TempDir Path folder) throws IOException {
+        Path other = Files.writeString(folder.resolve("other"), "{\"loss\": 1}");
+        assertThat(TrialMetrics.read(SPEC, List.of(other))).isInstanceOf(TrialResult.Measured.class);
+        Path link = Files.createSymbolicLink(folder.resolve("val_dict_list.json"), other);
+        assertThat(TrialMetrics.read(SPEC, List.of(link)))
+                .asString()
+                .contains("val_dict_list.json cannot be read")
+                .doesNotContain("loss");
+        Path bytes = Files.write(folder.resolve("bytes"), new byte[] {(byte) 0xff});
+        assertThat(TrialMetrics.read(SPEC, List.of(bytes)))
+                .isEqualTo(new TrialResult.Failed("val_dict_list.json is not UTF-8"));
+    }
+
+    @Test
     void oneObjectWillDo() {
         assertThat(read("{\"loss\": 7, \"note\": \"fine\"}"))
                 .isEqualTo(new TrialResult.Measured(List.of(new MetricSummary("loss", 7, 7, 7))));

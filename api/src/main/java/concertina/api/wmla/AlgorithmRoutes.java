@@ -9,11 +9,13 @@ import concertina.api.Uploads.Form;
 import concertina.identity.Caller;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
+import concertina.model.UserName;
 import concertina.trials.BuiltInSamplers;
 import concertina.trials.Plugin;
 import concertina.trials.PluginHost;
 import concertina.trials.PluginRehearsal;
 import concertina.trials.Plugins;
+import concertina.trials.Searches;
 import io.javalin.http.Context;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -26,6 +28,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import tools.jackson.databind.JsonNode;
 
 /** Search algorithms: the built-in ones, and plug-ins that users install, try and delete. Thread-safe. */
@@ -38,11 +42,12 @@ final class AlgorithmRoutes {
             DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss").withZone(ZoneId.systemDefault());
 
     /** What the routes need of the world. */
-    record Parts(Plugins plugins, PluginHost.Starter hosts) {}
+    record Parts(Plugins plugins, PluginHost.Starter hosts, Searches searches) {}
 
     private final Uploads uploads;
     private final Parts parts;
     private final List<Path> folders;
+    private final Set<UserName> trying = ConcurrentHashMap.newKeySet();
 
     /** @param folders below which a folder of the server may be installed */
     AlgorithmRoutes(Uploads uploads, Parts parts, List<Path> folders) {
@@ -55,7 +60,7 @@ final class AlgorithmRoutes {
         routes.user("GET", ALGORITHMS, (context, caller) -> list(context));
         // A plug-in runs as the server does.
         routes.admin("POST", ALGORITHMS + "/install", this::install);
-        routes.user("POST", ALGORITHMS + "/debug", (context, caller) -> debug(context));
+        routes.user("POST", ALGORITHMS + "/debug", this::debug);
         routes.user("GET", ALGORITHMS + "/{algorithm}", (context, caller) -> one(context));
         routes.user("DELETE", ALGORITHMS + "/{algorithm}", this::delete);
     }
@@ -174,6 +179,20 @@ final class AlgorithmRoutes {
                                 " or ", folders.stream().map(Path::toString).toList()));
     }
 
+    /** One at a time for each user: a plug-in may think for minutes, in a process beside the server. */
+    private void debug(Context context, Caller caller) throws IOException, InterruptedException {
+        if (!trying.add(caller.user())) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT,
+                    "user '" + caller.user() + "' is trying a plug-in already, accepted: one at a time");
+        }
+        try {
+            debug(context);
+        } finally {
+            trying.remove(caller.user());
+        }
+    }
+
     /** Lets an installed plug-in propose some points for made-up results, and tells all that it said. */
     private void debug(Context context) throws IOException, InterruptedException {
         try (Form form = uploads.receive(context)) {
@@ -219,6 +238,17 @@ final class AlgorithmRoutes {
             throw new ConcertinaException(
                     ErrorCode.FORBIDDEN,
                     "algorithm '" + name + "' is " + plugin.creator() + "'s, accepted: a plug-in of your own");
+        }
+        long users = parts.searches().list(user -> true).stream()
+                .filter(search ->
+                        search.state().active() && search.spec().algorithm().equals(name))
+                .count();
+        if (users > 0) {
+            throw new ConcertinaException(
+                    ErrorCode.CONFLICT,
+                    "algorithm '" + name + "' is used by " + users
+                            + (users == 1 ? " search" : " searches")
+                            + " under way, accepted: a plug-in that none uses; stop them first");
         }
         parts.plugins().delete(name);
         context.status(204);

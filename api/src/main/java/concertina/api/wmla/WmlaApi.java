@@ -39,8 +39,8 @@ public final class WmlaApi implements Contract {
         this.console = new ConsoleRoutes(options, authentication, owned);
         this.execs = new ExecRoutes(options, uploads, owned);
         this.scheduler = new SchedulerRoutes(options, owned);
-        this.algorithms =
-                new AlgorithmRoutes(uploads, new AlgorithmRoutes.Parts(plugins, hosts), options.scriptFolders());
+        this.algorithms = new AlgorithmRoutes(
+                uploads, new AlgorithmRoutes.Parts(plugins, hosts, searches), options.scriptFolders());
         this.searches = new HyperSearchRoutes(options, uploads, owned, new OwnedSearches(searches), seeds);
     }
 

@@ -5,9 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import concertina.api.Multipart;
 import concertina.api.TestServer;
 import java.io.IOException;
+import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -19,6 +23,10 @@ import tools.jackson.databind.json.JsonMapper;
 
 class AlgorithmApiTest {
     private static final String ALGORITHMS = "/platform/rest/deeplearning/v1/hypersearch/algorithm";
+
+    private static final String TRIED =
+            "{'name': 'mine', 'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.0, 'maxDbVal': 1.0,"
+                    + " 'step': 0.2}]}";
 
     @TempDir
     Path folder;
@@ -94,18 +102,66 @@ class AlgorithmApiTest {
     @Test
     void aPluginIsTriedWithoutAJob() {
         json(post("ada", "/install", new Multipart().field("data", local(""))));
-        JsonNode answer = json(post(
-                "ada",
-                "/debug",
-                new Multipart()
-                        .field(
-                                "data",
-                                "{'name': 'mine', 'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE',"
-                                        + " 'minDbVal': 0.0, 'maxDbVal': 1.0, 'step': 0.2}]}")));
+        JsonNode answer = json(post("ada", "/debug", new Multipart().field("data", TRIED)));
         assertThat(answer.get("points").get(0).toString()).isEqualTo("{\"rate\":\"0.2\"}");
         assertThat(answer.get("points")).hasSize(4);
         assertThat(answer.get("error").asString()).isEmpty();
         assertThat(answer.get("log").asString()).contains("thinking");
+    }
+
+    @Test
+    void oneUserTriesOnePluginAtATime() {
+        json(post("ada", "/install", new Multipart().field("data", local(""))));
+        Multipart form = new Multipart().field("data", TRIED);
+        CountDownLatch begun = new CountDownLatch(1);
+        CountDownLatch gate = new CountDownLatch(1);
+        server.thinking = () -> {
+            begun.countDown();
+            await(gate);
+        };
+        CompletableFuture<HttpResponse<String>> first =
+                CompletableFuture.supplyAsync(() -> post("bob", "/debug", form));
+        await(begun);
+        HttpResponse<String> second = post("bob", "/debug", form);
+        assertThat(second.statusCode()).isEqualTo(409);
+        assertThat(second.body()).contains("user 'bob' is trying a plug-in already, accepted: one at a time");
+        gate.countDown();
+        assertThat(json(post("eve", "/debug", form)).get("points")).hasSize(4);
+        assertThat(json(first.join()).get("points")).hasSize(4);
+        assertThat(json(post("bob", "/debug", form)).get("points")).hasSize(4);
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            assertThat(latch.await(30, TimeUnit.SECONDS)).isTrue();
+        } catch (InterruptedException interrupted) {
+            throw new IllegalStateException(interrupted);
+        }
+    }
+
+    @Test
+    void aPluginThatASearchUsesIsNotDeleted() {
+        json(post("ada", "/install", new Multipart().field("data", local(""))));
+        Multipart form = new Multipart()
+                .field(
+                        "data",
+                        "{'hpoName': 'user', 'modelSpec': {'args': '--exec-start PyTorch --model-main main.py'}, 'algoDef':"
+                                + " {'algorithm': 'mine', 'objectiveMetric': 'loss'}, 'hyperParams': [{'name': 'rate', 'type':"
+                                + " 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0, 'maxDbVal': 1}]}")
+                .file("main.py", "main.py", "print(1)");
+        String searches = ALGORITHMS.replace("/algorithm", "");
+        json(server.send(server.as("bob", searches)
+                .header("Content-Type", form.contentType())
+                .POST(form.publisher())));
+        HttpResponse<String> refused =
+                server.send(server.as("ada", ALGORITHMS + "/mine").DELETE());
+        assertThat(refused.statusCode()).isEqualTo(409);
+        assertThat(refused.body()).contains("algorithm 'mine' is used by 1 search under way");
+        assertThat(server.send(server.as("bob", searches + "/user").PUT(HttpRequest.BodyPublishers.noBody()))
+                        .statusCode())
+                .isEqualTo(204);
+        assertThat(server.send(server.as("ada", ALGORITHMS + "/mine").DELETE()).statusCode())
+                .isEqualTo(204);
     }
 
     @ParameterizedTest
