@@ -168,6 +168,14 @@ def test_a_state_that_is_too_large_is_refused(process):
     one.end()
 
 
+def test_what_a_plugin_started_ends_with_it(process):
+    one = process("import subprocess" + BODY.format("subprocess.Popen(['sleep', '1000']); return [{'rate': 1}]"))
+    one.start()
+    assert one.search(1)["points"] == [{"rate": 1}]
+    # Comes to the end of the log, which the child holds as well.
+    one.end()
+
+
 def test_numpy_scalars_become_numbers(process):
     pytest.importorskip("numpy")
     one = process("import numpy" + BODY.format("return [{'rate': numpy.float64(0.5), 'depth': numpy.int64(3), 'kind': 'x'}]"))

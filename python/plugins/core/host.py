@@ -5,7 +5,7 @@
 
 Answers: `{}`, `{"points": [...], "more": bool, "state": text}`, or `{"error": one line, "traceback": text}`. `state` is pickled and in base64; only this
 process ever unpickles it. What the plug-in prints goes to the standard error stream, which is its log. The end of the standard input ends
-the process once it has answered; the end of the process that started it ends it at once. Needs the standard library alone, so any environment of the user's will do.
+the process once it has answered; the end of the process that started it ends it at once; what it has started ends with it. Needs the standard library alone, so any environment of the user's will do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import math
 import numbers
 import os
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -129,10 +130,12 @@ def end_with(parent: int) -> None:
     """End this process when its parent is another one than that: a killed server can neither stop a plug-in that computes nor hear it."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_SECONDS)
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 def main() -> None:
+    # Signals to the server's terminal are the server's, and what a plug-in starts can be ended together with it.
+    os.setsid()
     threading.Thread(target=end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     # The plug-in's prints must not reach the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -142,6 +145,8 @@ def main() -> None:
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     serve(requests, answers)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
     # Threads of the plug-in must not keep the process.
     os._exit(0)
 

@@ -14,7 +14,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -22,9 +24,9 @@ import java.util.function.Supplier;
 
 /**
  * Runs plug-ins in Python processes of their own. A process knows its plug-in's folder and nothing of the server's: its environment is
- * bare, it speaks through its standard streams, and it ends when they do. Thread-safe.
+ * bare, it speaks through its standard streams, and it ends when they do. Closing ends all that run. Thread-safe.
  */
-final class PluginProcesses implements PluginHost.Starter {
+final class PluginProcesses implements PluginHost.Starter, AutoCloseable {
     private static final String PROGRAM = "python/plugins/core/host.py";
     private static final int LONGEST_ANSWER = 32 << 20;
     private static final int LOG_BYTES = 64 << 10;
@@ -35,6 +37,8 @@ final class PluginProcesses implements PluginHost.Starter {
     private final Supplier<Path> python;
     private final Duration limit;
     private final Map<String, String> environment;
+    private final Set<Running> running = ConcurrentHashMap.newKeySet();
+    private volatile boolean closed;
 
     /**
      * @param home the product's folder, which holds python/
@@ -64,7 +68,19 @@ final class PluginProcesses implements PluginHost.Starter {
                 builder.environment().put(name, value);
             }
         }
-        return new Running(builder.start(), limit);
+        Running started = new Running(builder.start(), limit, running);
+        running.add(started);
+        if (closed) {
+            started.close();
+            throw new IOException("the server is closing");
+        }
+        return started;
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        running.forEach(Running::close);
     }
 
     private Path python(Plugin plugin) throws IOException {
@@ -88,9 +104,12 @@ final class PluginProcesses implements PluginHost.Starter {
         private final Duration limit;
         private final BufferedReader answers;
         private final StringBuffer log = new StringBuffer();
+        private final Set<Running> running;
 
-        Running(Process process, Duration limit) {
+        /** @param running which it leaves when it is closed */
+        Running(Process process, Duration limit, Set<Running> running) {
             this.process = process;
+            this.running = running;
             this.limit = limit;
             this.answers = process.inputReader(StandardCharsets.UTF_8);
             Thread.ofVirtual().name("plugin-log-" + process.pid()).start(this::listen);
@@ -162,6 +181,7 @@ final class PluginProcesses implements PluginHost.Starter {
 
         @Override
         public void close() {
+            running.remove(this);
             List<ProcessHandle> all = process.descendants().toList();
             process.destroyForcibly();
             all.forEach(ProcessHandle::destroyForcibly);

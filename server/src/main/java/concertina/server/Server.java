@@ -25,7 +25,6 @@ import concertina.train.JobFiles;
 import concertina.train.TrainOptions;
 import concertina.train.Trainer;
 import concertina.trials.AllSamplers;
-import concertina.trials.PluginHost;
 import concertina.trials.Searcher;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -146,7 +145,8 @@ final class Server implements AutoCloseable {
         FolderPlugins plugins =
                 new FolderPlugins(folder.shared(configuration).resolve(PLUGINS), limits(configuration), clock);
         plugins.sweep();
-        PluginHost.Starter hosts = new PluginProcesses(Home.path(), Home::python, LONGEST_THOUGHT, System.getenv());
+        PluginProcesses hosts = new PluginProcesses(Home.path(), Home::python, LONGEST_THOUGHT, System.getenv());
+        opened.push(hosts);
         Searcher searcher = new Searcher(
                 database.searchJournal(),
                 trainer,

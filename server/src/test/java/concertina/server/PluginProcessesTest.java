@@ -11,11 +11,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /** With real Python processes, which need nothing but the standard library. */
 class PluginProcessesTest {
@@ -59,6 +63,31 @@ class PluginProcessesTest {
         try (PluginHost host = start(plugin("return [{'x': ' '.join(sorted(os.environ))}]"), PATIENCE)) {
             assertThat(host.call(SEARCH)).contains("PATH").doesNotContain("SECRET");
         }
+    }
+
+    @Test
+    void aPluginHasASessionOfItsOwnAndEndsWithWhatItStartedWhenTheServerCloses() throws Exception {
+        PluginProcesses processes = new PluginProcesses(home, () -> python, PATIENCE, Map.of("PATH", "/usr/bin:/bin"));
+        Plugin plugin = plugin("""
+                import subprocess
+                child = subprocess.Popen(['sleep', '1000'])
+                return [{'me': os.getpid(), 'session': os.getsid(0), 'child': child.pid}]""");
+        PluginHost host = processes.start(plugin);
+        host.call("{\"call\": \"start\", \"name\": \"mine\", \"folder\": \"" + folder
+                + "\", \"hyperParameters\": [], \"arguments\": {}, \"logLevel\": \"INFO\", \"state\": null}");
+        JsonNode point =
+                JsonMapper.shared().readTree(host.call(SEARCH)).get("points").get(0);
+        assertThat(point.get("session")).isEqualTo(point.get("me"));
+
+        processes.close();
+
+        for (String name : List.of("me", "child")) {
+            ProcessHandle.of(point.get(name).asLong())
+                    .ifPresent(left ->
+                            left.onExit().orTimeout(60, TimeUnit.SECONDS).join());
+        }
+        assertThatThrownBy(() -> host.call(SEARCH)).isInstanceOf(IOException.class);
+        assertThatThrownBy(() -> processes.start(plugin)).hasMessage("the server is closing");
     }
 
     @Test

@@ -5,6 +5,7 @@ import concertina.search.Sampler;
 import concertina.search.Suggestion;
 import concertina.search.Trial;
 import java.util.Optional;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -18,13 +19,16 @@ final class Proposer {
 
     private final Searcher.Parts parts;
     private final SearchLedger ledger;
+    private final BooleanSupplier closing;
     private @Nullable Sampler sampler;
     private @Nullable Convergence convergence;
     private boolean exhausted;
 
-    Proposer(Searcher.Parts parts, SearchLedger ledger) {
+    /** @param closing whether the server is closing, which is no failure of an algorithm whose process has ended */
+    Proposer(Searcher.Parts parts, SearchLedger ledger, BooleanSupplier closing) {
         this.parts = parts;
         this.ledger = ledger;
+        this.closing = closing;
     }
 
     /** Builds the algorithm unless it is there, and tells it all that happened. */
@@ -59,6 +63,10 @@ final class Proposer {
     }
 
     private void failed(Throwable failure) {
+        if (closing.getAsBoolean()) {
+            dismiss();
+            throw new IllegalStateException("the server is closing", failure);
+        }
         LOG.warn("search {}: algorithm {} failed", ledger.name(), ledger.spec().algorithm(), failure);
         dismiss();
         ledger.record(new SearchEvent.Closing(

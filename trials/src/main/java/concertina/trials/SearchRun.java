@@ -73,7 +73,7 @@ final class SearchRun {
         this.parts = parts;
         this.ledger = ledger;
         this.jobs = new TrialJobs(parts, ledger);
-        this.proposer = new Proposer(parts, ledger);
+        this.proposer = new Proposer(parts, ledger, () -> closed);
         EarlyStopping rule = ledger.spec().earlyStopping();
         this.earlyStops = rule == null ? null : new EarlyStops(parts, ledger, rule);
     }

@@ -22,6 +22,8 @@ class SavingSamplerTest {
 
     private final CountDownLatch thinks = new CountDownLatch(1);
     private final CountDownLatch mayAnswer = new CountDownLatch(1);
+    private final CountDownLatch dismissed = new CountDownLatch(1);
+    private volatile boolean broken;
     private SearchScene scene;
 
     @BeforeEach
@@ -53,6 +55,9 @@ class SavingSamplerTest {
                 } catch (InterruptedException interrupted) {
                     Thread.currentThread().interrupt();
                 }
+                if (broken) {
+                    throw new IllegalStateException("its process has ended");
+                }
             }
             return Optional.of(new Suggestion(SearchScene.point(0.5, count), "number " + count));
         }
@@ -66,7 +71,26 @@ class SavingSamplerTest {
         }
 
         @Override
-        public void close() {}
+        public void close() {
+            dismissed.countDown();
+        }
+    }
+
+    @Test
+    void anAlgorithmWhoseProcessEndsBecauseTheServerClosesHasNotFailed() throws InterruptedException {
+        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
+        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        scene.searcher.close();
+        broken = true;
+        mayAnswer.countDown();
+        assertThat(dismissed.await(20, TimeUnit.SECONDS)).isTrue();
+        broken = false;
+
+        scene.revive();
+
+        SearchView view = scene.await("the second", search -> search.trials().size() == 2);
+        assertThat(view.state().active()).isTrue();
+        assertThat(view.trials().get(1).point().get("n")).isEqualTo(new Value.Whole(2));
     }
 
     @Test
