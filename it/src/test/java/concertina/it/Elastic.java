@@ -19,7 +19,7 @@ final class Elastic {
 
     private Elastic() {}
 
-    /** The script as an upload. */
+    /** The scripts as an upload. */
     static Upload upload() {
         return Upload.file("elastic.modelDir.tar", Archives.gzippedTar(Archives.folder(FOLDER, "elastic/")));
     }
@@ -40,8 +40,17 @@ final class Elastic {
 
     /** @param slots how many the agent offers whose workers are compared, since that decides their number of threads */
     static Undisturbed undisturbed(Path scratch, int slots, String... arguments) {
+        return undisturbedScript(scratch, slots, "main.py", arguments);
+    }
+
+    /** The same for the trial of a search; {@code config.json} and what else it needs lie in the folder. */
+    static Undisturbed undisturbedTrial(Path scratch, int slots) {
+        return undisturbedScript(scratch, slots, "trial.py");
+    }
+
+    private static Undisturbed undisturbedScript(Path scratch, int slots, String script, String... arguments) {
         List<String> command = new ArrayList<>(
-                List.of(Platform.python(), FOLDER.resolve("main.py").toString()));
+                List.of(Platform.python(), FOLDER.resolve(script).toString()));
         command.addAll(List.of(arguments));
         int processors = Runtime.getRuntime().availableProcessors();
         run(scratch, AgentHello.threads(processors, slots, 1), command);

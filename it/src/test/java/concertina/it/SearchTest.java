@@ -25,6 +25,9 @@ class SearchTest {
     private static final Duration LIMIT = Duration.ofSeconds(90);
     private static final String SEARCHES = Client.EXEC + "/hypersearch";
 
+    private static final String RATE =
+            "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]";
+
     /** Tells that it runs, waits for the gate, and reports the rate it was given as its loss. */
     private static final String SCRIPT = """
             import json, os, time
@@ -77,28 +80,6 @@ class SearchTest {
                 report(step, loss=-step)
             with open(os.path.join(os.environ["RESULT_DIR"], "model", "state"), "w") as file:
                 file.write(str(epochs))
-            """;
-
-    /** One round of a member: counts on from what it took over, once its gate is open for so many epochs. */
-    private static final String MEMBER = """
-            import json, os, time
-            from concertina import report
-            gate = os.environ["DATA_DIR"]
-            config = json.load(open("config.json"))
-            epochs, line = config["epochs"], []
-            parent = os.environ.get("CONCERTINA_PARENT_RESULT")
-            if parent:
-                with open(os.path.join(parent, "model", "line")) as file:
-                    line = json.load(file)
-            assert len(line) == epochs - 1, (line, epochs)
-            with open(os.path.join(gate, "runs"), "a") as runs:
-                runs.write(os.environ["DLI_EXECID"] + "\\n")
-            while epochs > 1 and not os.path.exists(os.path.join(gate, "open")):
-                time.sleep(0.02)
-            line.append(config["rate"])
-            report(epochs, loss=sum(line))
-            with open(os.path.join(os.environ["RESULT_DIR"], "model", "line"), "w") as file:
-                json.dump(line, file)
             """;
 
     private static final String ELASTIC = """
@@ -164,7 +145,8 @@ class SearchTest {
     private static String create(String name, String framework, String algorithm, String block, String script) {
         String data = "{'hpoName': '" + name + "', 'modelSpec': {'args': '--exec-start " + framework
                 + " --cs-datastore-meta type=fs --model-dir code --model-main main.py'}, 'algoDef': {"
-                + algorithm + ", 'objectiveMetric': 'loss', 'objective': 'minimize', 'maxParalleJobNum': 2}, " + block
+                + "'objectiveMetric': 'loss', 'objective': 'minimize', 'maxParalleJobNum': 2, " + algorithm + "}, "
+                + block
                 + "}";
         byte[] code =
                 Archives.gzippedTar(Map.of("code/main.py", script.getBytes(java.nio.charset.StandardCharsets.UTF_8)));
@@ -181,7 +163,7 @@ class SearchTest {
                 "PyTorch",
                 "'algorithm': 'Random', 'maxJobNum': " + trials
                         + ", 'algoParams': [{'name': 'RandomSeed', 'value': '2'}]",
-                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]",
+                RATE,
                 SCRIPT);
     }
 
@@ -234,6 +216,45 @@ class SearchTest {
             assertThat(client.state(experiment.get("appId").asString())).isEqualTo("FINISHED");
         }
         assertThat(task.get("best").get("metricVal").asDouble()).isEqualTo(best);
+    }
+
+    @Test
+    void whatASearchBeganWithOutlivesAKilledServer() throws IOException {
+        open();
+        random("earlier", 3);
+        awaitEnd("earlier");
+        List<Double> warm = rates(awaitEnd(warm("undisturbed", 4, ", 'warmStart': {'searches': ['earlier']}")));
+        assertThat(rates(awaitEnd(warm("cold", 1, "")))).doesNotContain(warm.getFirst());
+        Files.delete(gate().resolve("open"));
+        Files.delete(gate().resolve("runs"));
+        warm("killed", 4, ", 'warmStart': {'searches': ['earlier']}");
+        Waiting.until("a trial to run", LIMIT, SearchTest::runs, runs -> runs.size() == 1, platform::logs);
+        assertThat(client.send("DELETE", SEARCHES + "/earlier").statusCode()).isEqualTo(204);
+
+        platform.killServer();
+        open();
+        platform.startServer();
+
+        JsonNode task = awaitEnd("killed");
+        assertThat(rates(task)).as("the points of the undisturbed search").isEqualTo(warm);
+        assertThat(runs()).containsExactlyElementsOf(jobs(task));
+    }
+
+    private static String warm(String name, int trials, String more) {
+        return create(
+                name,
+                "PyTorch",
+                "'algorithm': 'TPE', 'maxParalleJobNum': 1, 'maxJobNum': " + trials
+                        + ", 'algoParams': {'RandomSeed': 5, 'WarmUp': 3}" + more,
+                RATE,
+                SCRIPT);
+    }
+
+    private static List<Double> rates(JsonNode task) {
+        assertThat(task.get("state").asString()).as(task.toString()).isEqualTo("FINISHED");
+        List<Double> rates = new ArrayList<>();
+        task.get("experiments").forEach(each -> rates.add(each.get("metricVal").asDouble()));
+        return rates;
     }
 
     @Test
@@ -341,7 +362,7 @@ class SearchTest {
                 "PyTorch",
                 "'algorithm': 'ASHA', 'maxJobNum': 6, 'algoParams': [{'name': 'ResourceName', 'value': 'epochs'},"
                         + " {'name': 'ResourceValue', 'value': '3'}, {'name': 'GoOnFromParent', 'value': 'true'}]",
-                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]",
+                RATE,
                 CONTINUED);
 
         JsonNode task = awaitEnd("promoted");
@@ -362,8 +383,8 @@ class SearchTest {
                 "PyTorch",
                 "'algorithm': 'PBT', 'algoParams': [{'name': 'ResourceName', 'value': 'epochs'}, {'name': 'Rounds', 'value': '3'},"
                         + " {'name': 'PopulationSize', 'value': '4'}, {'name': 'RandomSeed', 'value': '5'}]",
-                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]",
-                MEMBER);
+                RATE,
+                Files.readString(Platform.home().resolve("it/src/test/resources/search/member.py")));
         Waiting.until("two second rounds to run", LIMIT, SearchTest::runs, runs -> runs.size() == 6, platform::logs);
 
         platform.killServer();
@@ -454,7 +475,7 @@ class SearchTest {
                 "counted",
                 "PyTorch",
                 "'algorithm': 'counting', 'algoParams': [{'name': 'first', 'value': '1'}]",
-                "'hyperParams': [{'name': 'rate', 'type': 'Range', 'dataType': 'DOUBLE', 'minDbVal': 0.001, 'maxDbVal': 0.1}]",
+                RATE,
                 SCRIPT);
         Waiting.until("two trials to run", LIMIT, SearchTest::runs, runs -> runs.size() == 2, platform::logs);
 
@@ -463,10 +484,7 @@ class SearchTest {
         platform.startServer();
 
         JsonNode task = awaitEnd("counted");
-        assertThat(task.get("state").asString()).as(task.toString()).isEqualTo("FINISHED");
-        List<Double> rates = new ArrayList<>();
-        task.get("experiments").forEach(each -> rates.add(each.get("metricVal").asDouble()));
-        assertThat(rates).containsExactly(0.001, 0.002, 0.003, 0.004, 0.005, 0.006);
+        assertThat(rates(task)).containsExactly(0.001, 0.002, 0.003, 0.004, 0.005, 0.006);
         assertThat(client.send("DELETE", SEARCHES + "/algorithm/counting").statusCode())
                 .isEqualTo(204);
     }
