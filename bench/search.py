@@ -47,6 +47,7 @@ def read():
     parser.add_argument("--at-a-time", type=int, nargs="+", default=[4, 1000], help=at_a_time)
     parser.add_argument("--ray-trials", type=int, default=40, help="empty trials of Ray Tune; 0 leaves it out")
     parser.add_argument("--elastic-seeds", type=int, default=5, help="how many searches of each side are timed to their target")
+    parser.add_argument("--elastic-epochs", type=int, default=growing.EPOCHS, help=f"of their trials at most, {growing.FIRST_RUNG} or more")
     parser.add_argument("--results", metavar="FOLDER", help="put the results there, not below bench/results")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -54,6 +55,8 @@ def read():
     least = min(arguments.seeds, arguments.trials, arguments.parallel, arguments.elastic_seeds, arguments.dispatched, *arguments.at_a_time)
     if least < 1 or min(arguments.first_seed, arguments.ray_trials) < 0:
         parser.error("accepted are numbers of at least 1, and a first seed and trials of Ray Tune of at least 0")
+    if arguments.elastic_epochs < growing.FIRST_RUNG:
+        parser.error(f"elastic-epochs is {arguments.elastic_epochs}, accepted: a whole number from {growing.FIRST_RUNG}")
     arguments.functions = arguments.functions.split(",")
     for name in arguments.functions:
         if name not in BY_NAME:
@@ -121,7 +124,7 @@ def dispatched(arguments, folder, results):
 
 def elastic(arguments, folder, results):
     seeds = range(1 + arguments.first_seed, 1 + arguments.first_seed + arguments.elastic_seeds)
-    figures, every, goals = growing.measure(folder, seeds)
+    figures, every, goals = growing.measure(folder, seeds, arguments.elastic_epochs)
     growing.show(figures)
     results.figures["elastic"] = figures
     results.raw["elastic"] = every

@@ -35,8 +35,8 @@ SPACE = [
 ]
 
 
-def description(name, seed, workers, trace):
-    script = f"--epochs {EPOCHS} --samples {SAMPLES} --milliseconds {SAMPLE_MILLISECONDS} --trace {trace}"
+def description(name, seed, workers, trace, epochs):
+    script = f"--epochs {epochs} --samples {SAMPLES} --milliseconds {SAMPLE_MILLISECONDS} --trace {trace}"
     return {
         "hpoName": name,
         "modelSpec": {"args": f"--exec-start edtPyTorch --numWorker {workers} --model-dir bench --model-main main.py {script}"},
@@ -47,7 +47,7 @@ def description(name, seed, workers, trace):
             "maxParalleJobNum": SLOTS,
             "objectiveMetric": "test_loss",
             "objective": "minimize",
-            "earlyStopping": {"rule": "asha", "minSteps": FIRST_RUNG, "maxSteps": EPOCHS, "eta": ETA},
+            "earlyStopping": {"rule": "asha", "minSteps": FIRST_RUNG, "maxSteps": epochs, "eta": ETA},
         },
         "hyperParams": SPACE,
     }
@@ -63,14 +63,14 @@ def tests(trace):
     return sorted(found, key=lambda each: each["at"])
 
 
-def run(platform, folder, name, seed, workers):
+def run(platform, folder, name, seed, workers, epochs):
     """One search to its end: when it was submitted, every test, and what the platform says of the trials."""
     trace = os.path.join(folder, name)
     os.makedirs(trace)
     files = {"main.py": os.path.join(BENCH, "scripts", "growing", "main.py")}
     files |= {each: os.path.join(HOME, "examples", "digits", each) for each in ("network.py", "digits.csv.gz")}
     since = time.monotonic()
-    platform.search(description(name, seed, workers, trace), files)
+    platform.search(description(name, seed, workers, trace, epochs), files)
     search = platform.ended(name, LIMIT_SECONDS)
     found = [{**each, "at": round(each["at"] - since, 3)} for each in tests(trace)]
     if search["state"] != "FINISHED" or not found:
@@ -94,17 +94,17 @@ def to_target(search, target):
     }
 
 
-def measure(folder, seeds):
-    """(Figures, every search, targets)."""
+def measure(folder, seeds, epochs=EPOCHS):
+    """(Figures, every search, targets); the target counts with the usual number of epochs alone."""
     every, reached = {side: {} for side in SIDES}, {side: {} for side in SIDES}
     place = os.path.join(folder, "growing")
     with Cluster(place, 1, SLOTS) as platform:
         # Only its first job meets an agent that has not imported torch.
-        run(platform, place, "warm-up", 0, 1)
+        run(platform, place, "warm-up", 0, 1, epochs)
         for seed in seeds:
             sides = list(SIDES.items())
             for side, workers in sides if seed % 2 else reversed(sides):
-                every[side][seed] = run(platform, place, f"{side.replace(' ', '-')}-{seed}", seed, workers)
+                every[side][seed] = run(platform, place, f"{side.replace(' ', '-')}-{seed}", seed, workers, epochs)
             target = max(min(each["loss"] for each in every[side][seed]["tests"]) for side in SIDES)
             for side in SIDES:
                 reached[side][seed] = {"target_loss": round(target, 4), **to_target(every[side][seed], target)}
@@ -112,13 +112,14 @@ def measure(folder, seeds):
     ratios = [reached["one slot each"][seed]["seconds"] / reached["elastic"][seed]["seconds"] for seed in seeds]
     figures = {
         "imitated_device_time": IMITATED,
-        "search": f"{TRIALS} trials of {EPOCHS} epochs at most, {SLOTS} at a time on {SLOTS} slots, stopped by ASHA with eta {ETA}",
+        "search": f"{TRIALS} trials of {epochs} epochs at most, {SLOTS} at a time on {SLOTS} slots, stopped by ASHA with eta {ETA}",
         **{f"{side}, seconds": report.spread([each["seconds"] for each in reached[side].values()]) for side in SIDES},
         "times_shorter": {"median": round(statistics.median(ratios), 2), "of each seed": [round(ratio, 2) for ratio in ratios]},
         "to_target": reached,
     }
-    goal = report.target("time to target, one slot each against elastic", figures["times_shorter"]["median"], "≥", TARGET_RATIO, "×")
-    return figures, every, [goal]
+    name = "time to target, one slot each against elastic"
+    goals = [report.target(name, figures["times_shorter"]["median"], "≥", TARGET_RATIO, "×")] if epochs == EPOCHS else []
+    return figures, every, goals
 
 
 def show(figures):

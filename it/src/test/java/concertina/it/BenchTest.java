@@ -37,11 +37,42 @@ class BenchTest {
         assertThat(planned.get("repeated_steps").asInt()).isZero();
     }
 
+    @Test
+    void searchCountsEmptyTrialsThatOutliveAKilledServer() throws Exception {
+        JsonNode figures = bench(
+                        "search",
+                        List.of("--only", "dispatch", "--dispatched", "4"),
+                        List.of("--at-a-time", "2", "--ray-trials", "0"))
+                .get("figures");
+
+        JsonNode dispatched = figures.get("dispatch").get("2 at a time");
+        assertThat(dispatched.get("durable_trials").asInt()).isEqualTo(4);
+        assertThat(dispatched.get("seconds").asDouble()).isPositive();
+        assertThat(figures.get("targets")).as("too few trials for the target").isEmpty();
+    }
+
+    @Test
+    void searchComparesElasticTrialsWithTrialsOfOneSlotEach() throws Exception {
+        JsonNode figures = bench(
+                        "search",
+                        List.of("--only", "elastic", "--elastic-seeds", "1"),
+                        List.of("--elastic-epochs", "9"))
+                .get("figures");
+
+        JsonNode reached = figures.get("elastic").get("to_target");
+        JsonNode elastic = reached.get("elastic").get("1");
+        JsonNode single = reached.get("one slot each").get("1");
+        assertThat(elastic.get("target_loss")).isEqualTo(single.get("target_loss"));
+        assertThat(single.get("epochs_by_workers").propertyNames()).containsExactly("1");
+        assertThat(figures.get("targets")).as("too few epochs for the target").isEmpty();
+    }
+
     /** What a benchmark left as its results. */
     @SafeVarargs
     private static JsonNode bench(String name, List<String>... arguments) throws IOException, InterruptedException {
-        Path results = folder.resolve("results");
-        Path log = folder.resolve(name + ".log");
+        Path place = Files.createTempDirectory(folder, name);
+        Path results = place.resolve("results");
+        Path log = place.resolve("log");
         List<String> command = new ArrayList<>(List.of(
                 Platform.python(),
                 Platform.home().resolve("bench/" + name + ".py").toString()));
@@ -49,10 +80,7 @@ class BenchTest {
             command.addAll(each);
         }
         command.addAll(List.of(
-                "--results",
-                results.toString(),
-                "--keep",
-                folder.resolve("work").toString()));
+                "--results", results.toString(), "--keep", place.resolve("work").toString()));
         ProcessBuilder builder = new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(log.toFile())
