@@ -46,6 +46,7 @@ class Trainee:
         self.descending = False
         self._scale = scale
         self._clipping = clipping
+        _check(module)
         self.names = [name for name, each in module.named_parameters() if each.requires_grad]
         self.parameters = [each for each in module.parameters() if each.requires_grad]
         known = {id(each) for each in module.parameters()}
@@ -165,6 +166,27 @@ class Trainee:
 
     def weights_digest(self) -> str:
         return state.weights_digest(self.module.state_dict())
+
+
+def _check(module: torch.nn.Module) -> None:
+    """Raises ValueError, with its name, for a tensor that cannot be summed or carried; buffers that overlap themselves become others."""
+    for kind, named in (("parameter", module.named_parameters()), ("buffer", module.named_buffers())):
+        for name, each in named:
+            if torch.nn.parameter.is_lazy(each):
+                raise ValueError(f"{kind} {name} has no shape yet; accepted is a model that was called once, which shapes its lazy layers")
+            if each.layout is not torch.strided or each.is_quantized:
+                what = str(each.dtype if each.is_quantized else each.layout).partition(".")[2]
+                raise ValueError(f"{kind} {name} is {what}; accepted are dense tensors that are not quantized")
+            if each.requires_grad and not each.is_floating_point():
+                what = str(each.dtype).partition(".")[2]
+                raise ValueError(
+                    f"{kind} {name} is {what}; accepted are parameters of real numbers, which torch.view_as_complex makes complex in forward"
+                )
+    apart: dict[int, torch.Tensor] = {}
+    for owner in module.modules():
+        for name, each in owner._buffers.items():
+            if each is not None and any(not step and size > 1 for size, step in zip(each.shape, each.stride())):
+                owner._buffers[name] = apart.setdefault(id(each), each.clone(memory_format=torch.contiguous_format))
 
 
 class Report:

@@ -16,6 +16,8 @@ from concertina.mesh import Listener
 from concertina.watch import Watch
 
 CHECKPOINT_SECONDS = 30.0
+# As many as a job can be submitted for.
+MOST_LOGICAL_WORKERS = 1024
 
 # Whether this process has trained in a job; its control connection ends with that.
 _trained = False
@@ -86,15 +88,21 @@ class Place:
 
 
 def global_batch(batch_size: int, wanted: int | None, effective: int | None) -> tuple[int, int]:
-    """Logical workers, never more than the job was submitted for, and samples of a full step."""
+    """Logical workers, never more than the job was submitted for, and samples of a full step. Raises ValueError for too many."""
     text = os.environ.get("CONCERTINA_LOGICAL_WORKERS") or ""
     most = int(text) if text.isdigit() and int(text) > 0 else None
     if effective is not None:
         needed = -(-effective // batch_size)
-        return min(needed, most or needed), effective
+        return _bounded(min(needed, most or needed)), effective
     chosen = wanted or most or 1
-    logical_workers = min(chosen, most or chosen)
+    logical_workers = _bounded(min(chosen, most or chosen))
     return logical_workers, logical_workers * batch_size
+
+
+def _bounded(logical_workers: int) -> int:
+    if logical_workers > MOST_LOGICAL_WORKERS:
+        raise ValueError(f"a step is shared by {logical_workers} logical workers; accepted are at most {MOST_LOGICAL_WORKERS}")
+    return logical_workers
 
 
 def whole(name: str, value: Any, least: int) -> int:

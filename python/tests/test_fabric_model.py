@@ -68,6 +68,8 @@ def test_the_environment_chooses_the_sums_unless_the_script_does(monkeypatch):
         ({"sums": "fast"}, "sums is 'fast'; accepted are exact and float"),
         ({"sums": 1}, "sums is 1; accepted are exact and float"),
         ({"scaleup_function": 3}, "scaleup_function is a int; accepted is a function"),
+        ({"engines_number": 10**9}, "a step is shared by 1000000000 logical workers; accepted are at most 1024"),
+        ({"effective_batch_size": 10**20}, "logical workers; accepted are at most 1024"),
     ],
 )
 def test_wrong_arguments_of_train_are_named_with_value_and_what_is_accepted(arguments, message):
@@ -98,6 +100,34 @@ def test_optimizers_that_cannot_work_are_refused():
         fabric(model=model, optimizer=torch.optim.LBFGS(model.parameters()))
     with pytest.raises(ValueError, match="not the model's"):
         fabric(optimizer=torch.optim.SGD(torch.nn.Linear(4, 2).parameters(), lr=0.1)).train(1, 8)
+
+
+def odd(**tensors):
+    model = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    for name, each in tensors.items():
+        (model.register_parameter if isinstance(each, torch.nn.Parameter) else model.register_buffer)(name, each)
+    return model
+
+
+@pytest.mark.parametrize(
+    "model,message",
+    [
+        (torch.nn.Sequential(torch.nn.LazyLinear(2)), "parameter 0.weight has no shape yet; accepted is a model that was called once"),
+        (odd(w=torch.nn.Parameter(torch.zeros(2, dtype=torch.complex64))), "parameter w is complex64; accepted are parameters of real numbers"),
+        (odd(b=torch.eye(3).to_sparse()), "buffer b is sparse_coo; accepted are dense tensors"),
+        (odd(b=torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)), "buffer b is qint8; accepted are dense tensors"),
+    ],
+)
+def test_tensors_that_cannot_be_summed_or_carried_are_refused_by_name(model, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        fabric(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1)).train(1, 8)
+
+
+def test_a_buffer_that_overlaps_itself_becomes_one_that_does_not():
+    wide = torch.arange(2.0).expand(3, 2)
+    model = odd(wide=wide, complex=torch.ones(2, dtype=torch.complex64))
+    fabric(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1)).train(2, 8)
+    assert model.wide.is_contiguous() and torch.equal(model.wide, wide)
 
 
 class Stream(IterableDataset):
