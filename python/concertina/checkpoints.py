@@ -83,11 +83,16 @@ class Checkpoints:
             self._writer.join()
 
     def newest(self) -> Any | None:
-        """State of the newest checkpoint that is whole; damaged ones are passed over with a line on standard output."""
+        """State of the newest checkpoint that is whole; damaged ones are passed over with a line on standard output.
+
+        Raises what `state.short_of_memory` knows: an older one would need as much memory, and the beginning loses everything.
+        """
         for path in self._present():
             try:
                 return state.read_file(path)
             except (OSError, state.DamagedState) as error:
+                if state.short_of_memory(error):
+                    raise
                 print(f"Checkpoint {path.name} is not usable: {error}", flush=True)
         return None
 

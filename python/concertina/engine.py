@@ -384,17 +384,30 @@ class Engine:
             if pending.mesh is None:
                 self._depart(pending.generation)
             mesh = pending.mesh
-            if self.step < 0 and not pending.immediate:
-                self._load_first(pending)
             try:
-                self._membership.enter(pending.generation)
-            except GroupBroken:
-                continue
-            try:
-                self._enter(mesh, pending.source, pending.receivers)
-                return
-            except (GroupBroken, state.DamagedState) as broken:
-                self._membership.broken(mesh, str(broken))
+                if self.step < 0 and not pending.immediate:
+                    self._load_first(pending)
+                try:
+                    self._membership.enter(pending.generation)
+                except GroupBroken:
+                    continue
+                try:
+                    self._enter(mesh, pending.source, pending.receivers)
+                    return
+                except (GroupBroken, state.DamagedState) as broken:
+                    self._membership.broken(mesh, str(broken))
+            except (OSError, MemoryError, RuntimeError) as error:
+                if self.step >= 0 or mesh.rank == pending.source or not state.short_of_memory(error):
+                    raise
+                self._renounce(error)
+
+    def _renounce(self, error: BaseException) -> None:
+        """A newcomer without memory for the state ends; those who hold it go on without it."""
+        _, last = process.described(error)
+        self._reporter.say(f"This worker has no memory for the job's state and ends: {last}")
+        self._send({"type": "short", "error": last})
+        self._membership.leave()
+        process.kill()
 
     def _load_first(self, pending: Pending) -> None:
         """A newcomer, while the others go on training: have memory for the state, and the micro-batches of the step it will begin with."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import math
@@ -30,6 +31,14 @@ _DTYPES = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dty
 
 class DamagedState(Exception):
     """Bytes that are not a complete, unaltered state."""
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Whether the system, or a device, had no memory to give; torch says so in words only."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    words = ("allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(each in str(error) for each in words))
 
 
 def view(tensor: torch.Tensor) -> memoryview:
@@ -114,7 +123,10 @@ def _in_memory_order(tensor: torch.Tensor) -> tuple[torch.Tensor, list[list[int]
 
 
 def unpack_layout(header: bytes, memory: Rooms | None = None) -> tuple[Any, list[torch.Tensor], list[torch.Tensor]]:
-    """The header's value, still encoded, empty tensors to be filled with the bytes that follow, and the tensors that these make."""
+    """The header's value, still encoded, empty tensors to be filled with the bytes that follow, and the tensors that these make.
+
+    Raises DamagedState, or what `short_of_memory` knows.
+    """
     try:
         content = json.loads(header)
         memory = memory or Rooms()
@@ -125,19 +137,23 @@ def unpack_layout(header: bytes, memory: Rooms | None = None) -> tuple[Any, list
         ]
         return content["value"], rooms, tensors
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        if short_of_memory(error):
+            raise
         raise DamagedState(f"unreadable header: {error}") from error
 
 
 class Rooms:
-    """Memory for large tensors that are about to arrive: asked of the system, and touched, while there is time. `sizes` in bytes."""
+    """Memory for large tensors that are about to arrive: asked of the system, and touched, while there is time. `sizes` in bytes.
+
+    Raises OSError where there is not so much.
+    """
 
     def __init__(self, sizes: Iterable[int] = ()):
         self._free: dict[int, list[mmap.mmap]] = {}
-        with contextlib.suppress(OSError):
-            for size in sizes:
-                memory = _memory(size)
-                torch.frombuffer(memory, dtype=torch.uint8).zero_()
-                self._free.setdefault(size, []).append(memory)
+        for size in sizes:
+            memory = _memory(size)
+            torch.frombuffer(memory, dtype=torch.uint8).zero_()
+            self._free.setdefault(size, []).append(memory)
 
     def empty(self, shape: list[int], dtype: torch.dtype) -> torch.Tensor:
         """A tensor without content, in such memory where there is some of its size."""

@@ -1,6 +1,7 @@
 """What the tests' training scripts share: their data, and where the test holds or kills a worker."""
 
 import os
+import resource
 import signal
 import time
 
@@ -8,8 +9,10 @@ import torch
 from torch.utils.data import Dataset
 
 import concertina.buckets
+import concertina.engine
 import concertina.mesh
 import concertina.reduction
+import concertina.transfer
 
 if os.environ.get("TEST_TWO_ROUNDS") == "1":
     concertina.reduction.SMALL_BYTES = 0
@@ -51,6 +54,22 @@ def wait_for_gate(number):
 def die_where_told(number):
     if f"{WORKER}:{number}" in os.environ.get("CONCERTINA_FAIL_AT", "").split(","):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_short_of_memory():
+    """Where the test says so, this worker gets hardly any memory more once the state of the others is to arrive."""
+    if WORKER not in os.environ.get("TEST_SHORT_OF_MEMORY", "").split(","):
+        return
+    load, receive = concertina.engine.Engine._load_first, concertina.transfer.receive
+
+    def limited(call, *given):
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20), resource.RLIM_INFINITY))
+        return call(*given)
+
+    concertina.engine.Engine._load_first = lambda *given: limited(load, *given)
+    concertina.transfer.receive = lambda *given: limited(receive, *given)
 
 
 def note_buckets():

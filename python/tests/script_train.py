@@ -12,11 +12,13 @@ from torch import nn
 import concertina.engine
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
-from script_common import WORKER, Numbered, die_where_told, wait_for_gate
+from script_common import WORKER, Numbered, be_short_of_memory, die_where_told, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
 EPOCHS = int(os.environ.get("TEST_EPOCHS", "4"))
 SAMPLES = int(os.environ.get("TEST_SAMPLES", "203"))
+WIDTH = int(os.environ.get("TEST_WIDTH", "32"))
+be_short_of_memory()
 
 
 class Mlp(nn.Module):
@@ -24,7 +26,7 @@ class Mlp(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 3))
+        self.layers = nn.Sequential(nn.Linear(16, WIDTH), nn.ReLU(), nn.Dropout(0.3), nn.Linear(WIDTH, 3))
         self.idle = nn.Linear(2, 2)
 
     def forward(self, x):

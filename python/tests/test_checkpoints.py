@@ -18,6 +18,10 @@ from concertina.checkpoints import Checkpoints
 PYTHON_FOLDER = str(Path(__file__).resolve().parents[1])
 
 
+def no_memory(*_):
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
 def value(step, floats=300_000):
     """1.2 MB: more than one piece."""
     return {"step": step, "tensors": {"w": torch.full((floats,), float(step)), "n": torch.tensor(step)}}
@@ -274,3 +278,14 @@ def test_the_newest_are_kept_and_the_first_of_every_period(tmp_path):
     assert names(plain) == [f"step-{step:012d}.state" for step in (6, 7, 8)]
     Checkpoints(hourly, 0, kept=1, hours=2).now(9, lambda: value(9, 5))
     assert names(hourly) == [f"step-{step:012d}.state" for step in (1, 4, 7, 9)]
+
+
+def test_a_checkpoint_that_finds_no_memory_is_not_passed_over_for_an_earlier_step(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, 0.0)
+    checkpoints.now(7, lambda: value(7, 3_000_000))
+    monkeypatch.setattr(state, "_memory", no_memory)
+    with pytest.raises(OSError, match="Cannot allocate memory"):
+        checkpoints.newest()
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: torch.zeros(1 << 60))
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        checkpoints.newest()

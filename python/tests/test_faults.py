@@ -222,6 +222,34 @@ def test_workers_that_build_different_models_fail_the_job_with_a_line_that_says_
     )
 
 
+@pytest.mark.parametrize("newcomers", [1, 2])
+def test_a_newcomer_without_memory_for_the_state_says_so_and_the_others_go_on(job, undisturbed, newcomers):  # noqa: F811
+    running = job(TEST_WIDTH=70_000)
+    running.gate(5)
+    running.grow_to(1)
+    running.run(lambda: running.step() >= 5)
+    poor = running.start(newcomers, TEST_SHORT_OF_MEMORY="2")
+    running.run(lambda: all(running.workers[name].address for name in poor))
+    running.want(running.current + poor)
+    running.run(lambda: not running.workers[poor[0]].alive)
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed(TEST_WIDTH=70_000)
+    (said,) = running.of_type("short")
+    assert "allocate memory" in said["error"]
+    assert [worker.name for worker in died(running)] == poor[:1]
+    assert not any(message["step"] > 0 for message in running.of_type("broken"))
+    assert any("has no memory for the job's state and ends: " in text for text in running.outputs().values())
+
+
+def test_a_first_worker_without_memory_for_the_state_does_not_end_the_job(job, undisturbed):  # noqa: F811
+    running = job(TEST_WIDTH=70_000)
+    running.grow_to(1)
+    running.start(1, TEST_SHORT_OF_MEMORY="2")
+    running.want(list(running.workers))
+    assert (finished(running), curve(running)) == undisturbed(TEST_WIDTH=70_000)
+    assert len(running.of_type("short")) == 1
+
+
 def test_a_stopped_worker_is_told_apart_from_a_slow_one_by_the_server_alone(job, undisturbed):  # noqa: F811
     running = job()
     running.gate(10)

@@ -61,9 +61,9 @@ public sealed interface JobEvent {
     record WorkerLeft(int ordinal) implements JobEvent {}
 
     /**
-     * The worker is taken for hung and is being killed.
+     * The worker is taken for hung, or has no memory for the job's state, and is being killed.
      *
-     * @param loading whether it never reached {@code train}
+     * @param loading whether it never came to train
      * @param reason how that showed, as the end of a sentence that begins with the worker
      */
     record WorkerHung(int ordinal, boolean loading, String reason) implements JobEvent {}

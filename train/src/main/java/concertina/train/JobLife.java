@@ -60,8 +60,11 @@ final class JobLife {
     /** Workers the script asks for, 0 when it does not say. */
     int wanted;
 
-    /** Workers in a row that did not load in time. */
+    /** Workers in a row that did not load in time, or had no memory for the state. */
     int lateLoads;
+
+    /** How the last of them showed that, as a sentence. */
+    String lastLateLoad = "";
 
     int deaths;
     long stepAtDeath = -1;
@@ -121,12 +124,15 @@ final class JobLife {
                 worker.address = prepared.address();
                 logicalWorkers = prepared.logicalWorkers();
                 steps = prepared.steps();
-                lateLoads = 0;
             }
             case JobEvent.WorkersWanted asked -> wanted = asked.workers();
             case JobEvent.WorkerHung found -> {
-                worker(found.ordinal()).hung = found.reason();
-                lateLoads += found.loading() ? 1 : 0;
+                Worker worker = worker(found.ordinal());
+                worker.hung = found.reason();
+                if (found.loading()) {
+                    lateLoads++;
+                    lastLateLoad = "worker " + worker.id + " " + found.reason();
+                }
             }
             case JobEvent.WorkerSlow found -> {
                 Worker worker = worker(found.ordinal());
@@ -152,6 +158,8 @@ final class JobLife {
                 if (end.lost() && done != null && done.ordinal() == end.ordinal()) {
                     done = null;
                 }
+                // Its slots and its memory are free: whoever comes now may do better.
+                lateLoads = lastMembers.contains(end.ordinal()) ? 0 : lateLoads;
                 if (end.counted()) {
                     countDeath(end.step(), "worker " + worker.id + " " + worker.ending());
                 }
@@ -201,6 +209,7 @@ final class JobLife {
                 endingAt = null;
                 deaths = 0;
                 lastDeath = "";
+                lateLoads = 0;
                 resumed = true;
                 // Whatever had not arrived was given up when the job ended.
                 workers.values().forEach(worker -> worker.shipped = true);
@@ -223,11 +232,15 @@ final class JobLife {
                 worker(ordinal).outSince = at;
             }
         }
+        if (!lastMembers.containsAll(next.members())) {
+            lateLoads = 0;
+        }
         resumed = false;
         current = next.activated(at);
         pending = null;
         activated = next.number();
         lastMembers = next.members();
+        lastMembers.forEach(ordinal -> worker(ordinal).companions = next.members());
         switches.add(
                 new JobView.Switch(next.number(), active.step(), next.members().size(), 0, next.reason(), at));
     }

@@ -187,6 +187,13 @@ final class JobRules {
                                         done.weightsSha256(),
                                         done.model()))
                         : Decision.NONE;
+            case WorkerMessage.Short shortage ->
+                job.elastic() && job.wanted(worker) && worker.hung.isEmpty()
+                        ? Decision.record(new JobEvent.WorkerHung(
+                                worker.ordinal(),
+                                true,
+                                "on " + worker.agent + " had no memory for the job's state: " + shortage.error()))
+                        : Decision.NONE;
             case WorkerMessage.Failed failed -> {
                 pulse.errors.put(worker.ordinal(), failed.error());
                 yield job.wanted(worker)
@@ -309,9 +316,9 @@ final class JobRules {
         if (job.lateLoads >= options.patience().loads() && job.living().stream().noneMatch(Worker::prepared)) {
             return Decision.record(new JobEvent.Ending(
                     JobState.ERROR,
-                    job.lateLoads + " workers in a row did not reach train within "
-                            + options.patience().loading().toSeconds()
-                            + " s of their start, and no other is there to go on"));
+                    job.lateLoads
+                            + " workers in a row did not come to train, and no other is there to go on; the last: "
+                            + job.lastLateLoad));
         }
         List<JobEvent> hung = watch.hung(job, pulse, now);
         if (!hung.isEmpty()) {
@@ -357,16 +364,15 @@ final class JobRules {
     /**
      * A worker of an elastic job that ended itself without an error though the final files were never written. Others may hear of the
      * end before the server does, so it waits a while for the news; there is none to come when the others have trained on without it.
+     * The news may have been lost with an agent: then who ended beside one of that agent's workers is believed.
      */
     private Optional<Worker> endedInTheMiddle(JobLife job, Instant now) {
-        if (!job.elastic()
-                || !job.trained()
-                || job.done != null
-                || job.workers.values().stream().anyMatch(worker -> worker.lost)) {
+        if (!job.elastic() || !job.trained() || job.done != null) {
             return Optional.empty();
         }
         return job.workers.values().stream()
                 .filter(worker -> worker.prepared() && worker.completed())
+                .filter(worker -> worker.companions.stream().noneMatch(other -> job.worker(other).lost))
                 .filter(worker -> !job.lastMembers.contains(worker.ordinal())
                         || job.completed()
                         || over(Objects.requireNonNull(worker.endedAt), options.leftoverGrace(), now))

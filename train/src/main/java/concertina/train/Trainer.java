@@ -743,7 +743,8 @@ public final class Trainer implements Jobs, Agents {
             return new Demand.Shape.Elastic(
                     most,
                     Math.clamp(loaded, 1, most),
-                    job.lateLoads + " workers in a row did not reach train in time, no more are started");
+                    job.lateLoads + " workers in a row did not come to train, no more are started; the last: "
+                            + job.lastLateLoad);
         }
         return job.wanted == 0 || job.wanted >= most
                 ? new Demand.Shape.Elastic(most)

@@ -41,6 +41,9 @@ final class Worker {
     @Nullable
     Instant outSince;
 
+    /** Members, itself among them, of the generation it trained in last. */
+    List<Integer> companions = List.of();
+
     @Nullable
     Instant leftAt;
 

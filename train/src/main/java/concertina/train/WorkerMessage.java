@@ -68,6 +68,9 @@ sealed interface WorkerMessage {
 
     record Failed(String error) implements WorkerMessage {}
 
+    /** It has no memory for the job's state and ends. */
+    record Short(String error) implements WorkerMessage {}
+
     /**
      * Reads a message. Empty for an unknown type or when a member is missing or of the wrong kind: the script shares the
      * worker's process, so nothing that comes from there may be trusted to be well formed.
@@ -126,6 +129,7 @@ sealed interface WorkerMessage {
                                     optionalText(fields, "weightsSha256"),
                                     optionalText(fields, "model"));
                         case "failed" -> new Failed(oneLine(optionalText(fields, "error")));
+                        case "short" -> new Short(oneLine(optionalText(fields, "error")));
                         default -> null;
                     });
         } catch (IllegalArgumentException malformed) {

@@ -40,6 +40,40 @@ class AgentsTest {
     }
 
     @Test
+    void anAgentThatWasLostLongAgoExcusesNoWorkerThatEndsInTheMiddle() {
+        FakeCluster two = new FakeCluster("node1:2", "node2:1");
+        JobId job = two.elastic(3, 60);
+        two.steps(3);
+        two.agent("node2").kill();
+        two.pass(Duration.ofSeconds(40));
+        two.steps(5);
+        assertThat(two.view(job).workers()).hasSize(3);
+        two.worker(job, 2).exit(0, 0);
+        two.steps(3);
+        two.pass(Duration.ofMinutes(2));
+        assertThat(two.view(job).state()).isEqualTo(JobState.ERROR);
+        assertThat(two.view(job).reason())
+                .startsWith("worker " + job + ".2 ended with exit code 0 in the middle of training, after step");
+    }
+
+    @Test
+    void whoEndsBesideAWorkerOfALostAgentIsBelieved() {
+        FakeCluster two = new FakeCluster("node1:2", "node2:1");
+        JobId job = two.elastic(3, 60);
+        two.steps(3);
+        for (int ordinal : List.of(1, 2, 3)) {
+            FakeWorker worker = two.worker(job, ordinal);
+            if (worker.agent == two.agent("node1")) {
+                worker.exit(0, 0);
+            }
+        }
+        two.agent("node2").kill();
+        two.pass(Duration.ofMinutes(2));
+        assertThat(two.view(job).reason()).doesNotContain("in the middle of training");
+        assertThat(two.view(job).state().finalState()).isFalse();
+    }
+
+    @Test
     void aCommandIsDeliveredUntilItIsAcknowledged() throws InterruptedException {
         cluster.trainer.join(new AgentHello(NODE, "s1", "host", 4, cluster.agent("node1").slots, List.of()));
         cluster.submit(spec(Framework.PYTORCH, 1));

@@ -109,6 +109,22 @@ class ResumeTest {
     }
 
     @Test
+    void aJobWhoseWorkersDidNotLoadMayTryAgainWhenItIsResumed() {
+        JobId job = cluster.elastic(1, 30);
+        cluster.steps(10);
+        stop(job, 10);
+        cluster.prepareAtOnce = false;
+        cluster.trainer.resume(job, ADA);
+        cluster.pass(Duration.ofMinutes(100));
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.ERROR);
+        assertThat(cluster.view(job).reason()).startsWith("3 workers in a row did not come to train");
+        cluster.prepareAtOnce = true;
+        cluster.trainer.resume(job, ADA);
+        cluster.steps(30);
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
+    }
+
+    @Test
     void whatCannotGoOnIsRefusedAndUnchanged() {
         JobId running = cluster.elastic(4, 30);
         cluster.steps(2);

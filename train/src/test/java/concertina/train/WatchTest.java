@@ -225,7 +225,9 @@ class WatchTest {
         cluster.pass(Duration.ofMinutes(1));
         assertThat(hung(job)).hasSize(3);
         assertThat(cluster.view(job).state()).isEqualTo(JobState.ERROR);
-        assertThat(cluster.view(job).reason()).startsWith("3 workers in a row did not reach train within 1800 s");
+        assertThat(cluster.view(job).reason())
+                .isEqualTo("3 workers in a row did not come to train, and no other is there to go on; the last: worker "
+                        + job + ".3 on node1 did not reach train within 1800 s of its start");
         assertThat(cluster.slotsTaken()).isZero();
     }
 
@@ -248,8 +250,61 @@ class WatchTest {
         assertThat(hung(job)).hasSize(3);
         assertThat(cluster.livingWorkers(job)).hasSize(1);
         assertThat(cluster.view(job).reason())
-                .contains("3 workers in a row did not reach train in time, no more are started");
+                .contains("3 workers in a row did not come to train, no more are started; the last: worker " + job
+                        + ".4 on node1 did not reach train within 1800 s of its start");
         cluster.steps(60);
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
+    }
+
+    private static void hasNoMemory(FakeWorker worker) {
+        worker.say("short", Map.of("error", "OSError: [Errno 12] Cannot allocate memory"));
+        worker.exit(0, 9);
+    }
+
+    @Test
+    void aJobThatTrainsGoesOnWithoutNewcomersThatHaveNoMemoryForItsState() {
+        cluster.prepareAtOnce = false;
+        JobId job = cluster.elastic(2, 60);
+        cluster.settle();
+        cluster.worker(job, 1).prepare(2, 60);
+        cluster.pass(Duration.ofSeconds(3));
+        cluster.steps(2);
+        for (int newcomer = 2; newcomer <= 4; newcomer++) {
+            cluster.worker(job, newcomer).prepare(2, 60);
+            hasNoMemory(cluster.worker(job, newcomer));
+            cluster.steps(2);
+        }
+        cluster.pass(Duration.ofMinutes(1));
+        cluster.steps(2);
+        assertThat(hung(job)).hasSize(3).allMatch(JobEvent.WorkerHung::loading);
+        assertThat(cluster.livingWorkers(job)).hasSize(1);
+        assertThat(cluster.view(job).reason())
+                .contains("3 workers in a row did not come to train, no more are started; the last: worker " + job
+                        + ".4 on node1 had no memory for the job's state: OSError: [Errno 12] Cannot allocate memory");
+        cluster.steps(60);
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
+    }
+
+    @Test
+    void whenAWorkerThatTrainedIsGoneAnotherMayHaveTheMemoryThatThreeHadNot() {
+        cluster.prepareAtOnce = false;
+        JobId job = cluster.elastic(2, 60);
+        cluster.settle();
+        cluster.worker(job, 1).prepare(2, 60);
+        cluster.pass(Duration.ofSeconds(3));
+        cluster.steps(2);
+        for (int newcomer = 2; newcomer <= 4; newcomer++) {
+            cluster.worker(job, newcomer).prepare(2, 60);
+            hasNoMemory(cluster.worker(job, newcomer));
+            cluster.steps(2);
+        }
+        cluster.worker(job, 1).exit(0, 9);
+        cluster.settle();
+        assertThat(cluster.livingWorkers(job)).isNotEmpty();
+        cluster.prepareAtOnce = true;
+        cluster.livingWorkers(job).forEach(worker -> worker.prepare(2, 60));
+        cluster.pass(Duration.ofSeconds(3));
+        cluster.steps(70);
         assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
     }
 
