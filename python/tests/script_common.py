@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 import concertina.buckets
 import concertina.engine
+import concertina.membership
 import concertina.mesh
 import concertina.reduction
 import concertina.transfer
@@ -54,6 +55,18 @@ def wait_for_gate(number):
 def die_where_told(number):
     if f"{WORKER}:{number}" in os.environ.get("CONCERTINA_FAIL_AT", "").split(","):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note_stops():
+    """Leave a file once this worker knows that it is to stop, which is some time after the signal."""
+    stop = concertina.membership.Membership.stop
+
+    def noted(membership):
+        stop(membership)
+        with open(os.path.join(os.environ["RESULT_DIR"], f"stopped.{WORKER}"), "w"):
+            pass
+
+    concertina.membership.Membership.stop = noted
 
 
 def be_short_of_memory():

@@ -12,13 +12,14 @@ from torch import nn
 import concertina.engine
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
-from script_common import WORKER, Numbered, be_short_of_memory, die_where_told, wait_for_gate
+from script_common import WORKER, Numbered, be_short_of_memory, die_where_told, note_stops, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
 EPOCHS = int(os.environ.get("TEST_EPOCHS", "4"))
 SAMPLES = int(os.environ.get("TEST_SAMPLES", "203"))
 WIDTH = int(os.environ.get("TEST_WIDTH", "32"))
 be_short_of_memory()
+note_stops()
 
 
 class Mlp(nn.Module):

@@ -46,6 +46,7 @@ def test_a_stopped_job_goes_on_after_its_very_last_step(job, undisturbed, worker
     running.run(lambda: running.step() >= step)
     for name in list(running.current):
         os.kill(running.workers[name].pid, signal.SIGTERM)
+    running.run(lambda: len(list(running.folder.glob("stopped.*"))) == workers)
     running.gate(1000)
     running.run(lambda: len(terminated(running)) == workers)
     (only,) = checkpoints(running)
