@@ -101,12 +101,17 @@ def window(folder, since, until):
 
 
 def _turn(before, inside, until):
-    """When the processes that trained afterwards completed their first step together."""
+    """When the first step was completed in which the processes that trained afterwards took part together."""
     former = {process for _, _, process in before[-until.steps :]}
-    newcomers = [at for at, _, process in inside if process in until.workers and process not in former]
+    newcomers = [(at, step) for at, step, process in inside if process in until.workers and process not in former]
     leaving = [at for at, _, process in inside if process in former and process not in until.workers]
-    last = max(leaving, default=0.0)
-    return min(newcomers) if newcomers else min((at for at, _, _ in inside if at > last), default=until.at)
+    if not newcomers:
+        last = max(leaving, default=0.0)
+        return min((at for at, _, _ in inside if at > last), default=until.at)
+    at, step = min(newcomers)
+    # Another worker may have completed the same step first; after a restart from a checkpoint, others completed it long before.
+    together = [each for each, number, _ in inside if number == step and each > max(leaving, default=0.0)]
+    return min(at, *together)
 
 
 def ordinary_step(records, process, steps):

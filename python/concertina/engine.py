@@ -387,6 +387,7 @@ class Engine:
             try:
                 if self.step < 0 and not pending.immediate:
                     self._load_first(pending)
+                process.take_priority_back()
                 try:
                     self._membership.enter(pending.generation)
                 except GroupBroken:

@@ -73,6 +73,13 @@ def keep_memory() -> bool:
     return bool(mallopt(_M_TRIM_THRESHOLD, _MOST) and mallopt(_M_MMAP_MAX, 0))
 
 
+def take_priority_back() -> None:
+    """For a newcomer that has prepared itself: compute with the priority of the others from now on, in all threads and children."""
+    usual = os.environ.pop("CONCERTINA_NICENESS", None)
+    if usual is not None:
+        os.setpriority(os.PRIO_PGRP, 0, int(usual))
+
+
 def device() -> torch.device:
     """The GPU of this worker's slot, or the CPU when the slot has none."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all").strip() in ("", "-1"):

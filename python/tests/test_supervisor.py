@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parent.parent / "concertina" / "supervisor.py"
+PYTHON = Path(__file__).resolve().parent.parent
+PROGRAM = PYTHON / "concertina" / "supervisor.py"
 
 
 class Supervised:
@@ -159,6 +161,55 @@ def test_a_script_sees_only_its_own_environment_and_paths(supervised, tmp_path):
     )
     assert (ending["code"], err) == (0, "")
     assert out == "['CONCERTINA_PROCESS', 'CONCERTINA_WORKER', 'ONLY', 'PATH', 'PYTHONPATH']\nhelper of the path\n"
+
+
+NICENESS = """
+import os, threading
+from concertina import process
+there, done = threading.Event(), threading.Event()
+found = []
+def wait():
+    there.set()
+    done.wait()
+    found.append(os.getpriority(os.PRIO_PROCESS, 0))
+thread = threading.Thread(target=wait)
+thread.start()
+there.wait()
+print(os.getpriority(os.PRIO_PROCESS, 0))
+process.take_priority_back()
+done.set()
+thread.join()
+print(os.getpriority(os.PRIO_PROCESS, 0), *found, "CONCERTINA_NICENESS" in os.environ)
+"""
+
+
+def priority_can_be_taken_back():
+    found = []
+
+    def there_and_back():
+        usual = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, usual + 1)
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, usual)
+            found.append(True)
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=there_and_back)
+    thread.start()
+    thread.join()
+    return bool(found)
+
+
+def test_a_newcomer_yields_while_it_prepares_itself_where_it_can_take_that_back(supervised):
+    """Threads of a process have priorities of their own; all of them are to have the usual one afterwards."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    environment = {"PYTHONPATH": str(PYTHON)}
+    _, out, err = supervised.run_script(NICENESS, environment={**environment, "CONCERTINA_NEWCOMER": "1"})
+    yielding = min(usual + 5, 19) if priority_can_be_taken_back() else usual
+    assert (out, err) == (f"{yielding}\n{usual} {usual} False\n", "")
+    _, out, err = supervised.run_script(NICENESS, environment=environment)
+    assert (out, err) == (f"{usual}\n{usual} {usual} False\n", "")
 
 
 def test_workers_forked_from_one_interpreter_draw_different_random_numbers(tmp_path):

@@ -326,6 +326,11 @@ final class JobLife {
         return workers.values().stream().anyMatch(Worker::living);
     }
 
+    /** Whether some of those that trained last live, so that whoever starts now joins them. */
+    boolean goesOn() {
+        return lastMembers.stream().anyMatch(ordinal -> worker(ordinal).living());
+    }
+
     /** Whether a worker takes part in training now or is about to. */
     boolean inGeneration(Worker worker) {
         return (current != null && current.members().contains(worker.ordinal()))

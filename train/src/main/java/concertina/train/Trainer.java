@@ -945,6 +945,9 @@ public final class Trainer implements Jobs, Agents {
             environment.put("CONCERTINA_JOB_SECRET", job.secret);
             environment.put("CONCERTINA_SEED", job.spec.environment().getOrDefault("CONCERTINA_SEED", "0"));
             environment.put("CONCERTINA_LISTEN_HOST", worker.host);
+            if (job.goesOn()) {
+                environment.put("CONCERTINA_NEWCOMER", "1");
+            }
             limit(environment, job, "CONCERTINA_HANG_SECONDS", patience.hang());
             limit(environment, job, "CONCERTINA_LONG_WORK_SECONDS", patience.longWork());
         }

@@ -148,6 +148,16 @@ class ElasticJobTest {
     }
 
     @Test
+    void onlyAWorkerThatJoinsOthersWhichTrainIsToldThatItIsANewcomer() {
+        JobId job = cluster.elastic(4, 30);
+        cluster.steps(5);
+        cluster.training(job).step(cluster.worker(job, 4), 3);
+        cluster.settle();
+        assertThat(cluster.worker(job, 1).environment).doesNotContainKey("CONCERTINA_NEWCOMER");
+        assertThat(cluster.worker(job, 5).environment).containsEntry("CONCERTINA_NEWCOMER", "1");
+    }
+
+    @Test
     void theMostAdvancedSurvivorIsTheSource() {
         JobId job = cluster.elastic(4, 30);
         cluster.steps(5);
