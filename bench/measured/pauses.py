@@ -14,6 +14,8 @@ from measured.window import window
 LIMIT_MS = 100
 KILL_LIMIT_MS = 1500
 EVENTS = ("shrink", "grow", "kill")
+# Changes before those that count, in which server and agent compile what they run most.
+WARM_RESCALES = 10
 # The same measurement while nothing happens: what of a pause is the machine's own unrest.
 QUIET = {4: "nothing, 4 workers", 1: "nothing, 1 worker"}
 
@@ -75,6 +77,9 @@ def ours(folder, model, rescales, kills, device="cpu"):
     gpu = device == "gpu"
     with Cluster(os.path.join(folder, "platform"), 4 if gpu else 1, None if gpu else 4) as platform:
         job = WideJob(platform, os.path.join(folder, "job"), model.arguments, model.batch, model.steps, device)
+        for _ in range(WARM_RESCALES // 2):
+            job.shrink()
+            job.grow()
         for count in range(rescales // 2):
             for event, size in (("shrink", 1), ("grow", 4)):
                 measured[event].append(getattr(job, event)())
@@ -82,11 +87,11 @@ def ours(folder, model, rescales, kills, device="cpu"):
             if count % 10 == 9 or count == rescales // 2 - 1:
                 last = [measured[event][-1].pause_ms for event in ("shrink", "grow")]
                 report.progress(f"pause: {model.name}, {2 * count + 2} rescales, the last two {last[0]:.0f} and {last[1]:.0f} ms")
-        planned = job.pauses_reported()[1:]
+        planned = job.pauses_reported()[1 + WARM_RESCALES :]
         for _ in range(kills):
             measured["kill"].append(job.kill())
             report.progress(f"pause: {model.name}, KILL of a worker, a new step after {measured['kill'][-1].resumed_ms:.0f} ms")
-        reported = {"planned": planned, "after KILL": job.pauses_reported()[len(planned) + 1 :]}
+        reported = {"planned": planned, "after KILL": job.pauses_reported()[1 + WARM_RESCALES + len(planned) :]}
         platform.stop(job.job)
     return measured, reported
 
