@@ -201,6 +201,11 @@ final class Platform implements AutoCloseable {
         kill(serverProcess());
     }
 
+    /** Asks the server to end, and waits until it has. */
+    void endServer() {
+        end(serverProcess());
+    }
+
     /** Ends an agent without a chance to tidy up. */
     void killAgent(String name) {
         Process agent = agents.remove(name);

@@ -18,11 +18,14 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
 /** Searches whose trials are real jobs. */
 class SearchTest {
     private static final Duration LIMIT = Duration.ofSeconds(90);
+    private static final Path SCRIPTS = Platform.home().resolve("it/src/test/resources/search");
     private static final String SEARCHES = Client.EXEC + "/hypersearch";
 
     private static final String RATE =
@@ -384,7 +387,7 @@ class SearchTest {
                 "'algorithm': 'PBT', 'algoParams': [{'name': 'ResourceName', 'value': 'epochs'}, {'name': 'Rounds', 'value': '3'},"
                         + " {'name': 'PopulationSize', 'value': '4'}, {'name': 'RandomSeed', 'value': '5'}]",
                 RATE,
-                Files.readString(Platform.home().resolve("it/src/test/resources/search/member.py")));
+                Files.readString(SCRIPTS.resolve("member.py")));
         Waiting.until("two second rounds to run", LIMIT, SearchTest::runs, runs -> runs.size() == 6, platform::logs);
 
         platform.killServer();
@@ -440,32 +443,11 @@ class SearchTest {
                 .isTrue();
     }
 
-    /** Counts up from what it was; writes down what it is told. */
-    private static final String PLUGIN = """
-            import os
-            from plugins.core.logger import logger
-            from plugins.core.base_plugin_opt import BasePluginOptimizer
-            class PluginOptimizer(BasePluginOptimizer):
-                def __init__(self, name, hyper_parameters, **kwargs):
-                    super().__init__(name, hyper_parameters, **kwargs)
-                    self.made = int(kwargs["first"])
-                    self.told = []
-                def search(self, number_samples, last_exp_results):
-                    self.told += [result["id"] for result in last_exp_results or []]
-                    logger.info("told %s", self.told)
-                    points = [{"rate": round(0.001 * (self.made + i), 6)} for i in range(number_samples)]
-                    self.made += number_samples
-                    return points if self.made <= 7 else []
-                def get_state(self):
-                    return {"made": self.made, "told": self.told}
-                def set_state(self, state):
-                    self.made, self.told = state["made"], state["told"]
-            """;
-
-    @Test
-    void aPluginGoesOnFromItsStateInANewServer() throws IOException {
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aPluginEndsWithItsServerAndGoesOnFromItsStateInANewOne(boolean killed) throws IOException {
         byte[] archive =
-                Archives.gzippedTar(Map.of("optimizer.py", PLUGIN.getBytes(java.nio.charset.StandardCharsets.UTF_8)));
+                Archives.gzippedTar(Map.of("optimizer.py", Files.readAllBytes(SCRIPTS.resolve("optimizer.py"))));
         HttpResponse<String> installed = client.upload(
                 SEARCHES + "/algorithm/install",
                 Upload.field("data", "{'name': 'counting', 'logLevel': 'INFO'}"),
@@ -479,7 +461,15 @@ class SearchTest {
                 SCRIPT);
         Waiting.until("two trials to run", LIMIT, SearchTest::runs, runs -> runs.size() == 2, platform::logs);
 
-        platform.killServer();
+        Path about = folder.resolve("platform/shared/tools/tune/plugins/counting/process");
+        long process = Long.parseLong(Files.readString(about).strip());
+        assertThat(Elastic.runs(process)).isTrue();
+        if (killed) {
+            platform.killServer();
+        } else {
+            platform.endServer();
+        }
+        Waiting.until("the plug-in's process to end", LIMIT, () -> !Elastic.runs(process));
         open();
         platform.startServer();
 
