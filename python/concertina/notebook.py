@@ -31,6 +31,8 @@ from concertina.packing import FOLDER, MAIN, pack  # noqa: E402
 from concertina.sums import chosen  # noqa: E402
 
 POLL_SECONDS = 1.0
+# After so many looks at a worker that is gone nothing more of its log is expected; at the job's end it is looked at once more.
+SILENT_POLLS = 10
 PATIENCE_SECONDS = 300.0
 STOP_SECONDS = 60.0
 RESULT = "train/model_epoch_final"
@@ -189,14 +191,19 @@ class FabricModel:
         show = progress_view(self._name)
         offsets: dict[int, int] = {}
         rests: dict[int, bytes] = {}
+        silent: dict[int, int] = {}
         answered = time.monotonic()
         while True:
             try:
                 view = client.describe(self._job)
                 for worker in view["workers"]:
                     ordinal = worker["ordinal"]
+                    # Of a job's many workers only those are asked again that may have more to say.
+                    if silent.get(ordinal, 0) > SILENT_POLLS and view["state"] not in FINAL_STATES:
+                        continue
                     piece = client.output(self._job, ordinal, offsets.get(ordinal, 0))
                     offsets[ordinal] = offsets.get(ordinal, 0) + len(piece)
+                    silent[ordinal] = 0 if piece or worker["alive"] else silent.get(ordinal, 0) + 1
                     *lines, rests[ordinal] = (rests.get(ordinal, b"") + piece).split(b"\n")
                     curves.read(line.decode("utf-8", "replace") for line in lines)
                 answered = time.monotonic()

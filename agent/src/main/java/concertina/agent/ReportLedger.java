@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What the agent still has to tell, in order, and what it would have to tell again to a server that lost its memory: of
- * every worker not yet forgotten its start, the last message of each type, its end. Thread-safe; its lock is the object
- * itself. While the server is away, newer progress takes the place of older.
+ * every worker not yet forgotten its start, the last message of each type, its end; once the server has its end, that alone and
+ * the start. Thread-safe; its lock is the object itself. While the server is away, newer progress takes the place of older.
  */
 final class ReportLedger {
     /** From this many waiting reports on, progress is thinned further. */
@@ -37,6 +37,7 @@ final class ReportLedger {
         private final Map<String, AgentReport> messages = new LinkedHashMap<>();
         private AgentReport.@Nullable Exited exited;
         private AgentReport.@Nullable Shipped shipped;
+        private long lastNumber;
 
         void keep(AgentReport report) {
             switch (report) {
@@ -48,6 +49,13 @@ final class ReportLedger {
                 }
                 case AgentReport.Exited it -> exited = it;
                 case AgentReport.Shipped it -> shipped = it;
+            }
+        }
+
+        /** What was said matters no more once the end is known: a job may have thousands of workers, one after the other. */
+        void settle(long acknowledged) {
+            if (exited != null && shipped != null && lastNumber <= acknowledged) {
+                messages.clear();
             }
         }
 
@@ -84,6 +92,7 @@ final class ReportLedger {
                     entry -> progress(entry.report()) && entry.report().worker().equals(report.worker()));
         }
         waiting.add(new Entry(++lastNumber, report));
+        memory.lastNumber = lastNumber;
         notifyAll();
     }
 
@@ -110,6 +119,7 @@ final class ReportLedger {
     /** The server has everything up to this number. */
     synchronized void acknowledge(long number) {
         waiting.removeIf(entry -> entry.number() <= number);
+        workers.values().forEach(memory -> memory.settle(number));
     }
 
     synchronized Snapshot snapshot() {

@@ -68,6 +68,21 @@ class ReportLedgerTest {
     }
 
     @Test
+    void ofAWorkerWhoseEndTheServerHasOnlyStartAndEndAreKept() throws Exception {
+        AgentReport started = new AgentReport.Started(worker, 7);
+        AgentReport exited = new AgentReport.Exited(worker, 0, 0, "");
+        AgentReport shipped = new AgentReport.Shipped(worker);
+        ledger.know(worker);
+        List.of(started, said("done", 1), exited, shipped).forEach(ledger::add);
+        List<ReportLedger.Entry> entries = ledger.oldest(10);
+        ledger.acknowledge(entries.get(2).number());
+        assertThat(ledger.snapshot().workers().getFirst().reports()).contains(said("done", 1));
+        ledger.acknowledge(entries.get(3).number());
+        assertThat(ledger.snapshot().workers().getFirst().reports()).containsExactly(started, exited, shipped);
+        assertThat(ledger.know(worker)).isFalse();
+    }
+
+    @Test
     void aWorkerIsNewOnlyOnce() {
         assertThat(ledger.know(worker)).isTrue();
         assertThat(ledger.know(worker)).isFalse();

@@ -7,6 +7,7 @@ import concertina.model.JobState;
 import concertina.model.SlotId;
 import concertina.model.UserName;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -44,6 +45,46 @@ public record JobView(
         String model,
         String weightsSha256,
         List<Switch> switches) {
+
+    /** The same job, described with these of its workers and switches alone. */
+    public JobView with(List<WorkerView> some, List<Switch> latest) {
+        return new JobView(
+                id,
+                creator,
+                spec,
+                hasCode,
+                state,
+                reason,
+                submittedAt,
+                startedAt,
+                endedAt,
+                some,
+                logicalWorkers,
+                slotsHeld,
+                generation,
+                epoch,
+                step,
+                steps,
+                loss,
+                accuracy,
+                testLoss,
+                testAccuracy,
+                model,
+                weightsSha256,
+                latest);
+    }
+
+    /** The workers that live, and so many of those that are gone as came last, in their order. */
+    public List<WorkerView> livingAndLatest(int gone) {
+        long older = workers.stream().filter(worker -> !worker.alive()).count() - gone;
+        List<WorkerView> shown = new ArrayList<>();
+        for (WorkerView worker : workers) {
+            if (worker.alive() || older-- <= 0) {
+                shown.add(worker);
+            }
+        }
+        return shown;
+    }
 
     /**
      * A worker, living or gone, in order of ordinal.

@@ -32,6 +32,11 @@ final class JobRoutes {
     private static final String JOBS = PlatformApi.BASE + "/jobs";
     private static final String JOB = JOBS + "/{id}";
     private static final int MAX_FILES = 100_000;
+
+    /** Of workers that are gone and of switches, both of which a job may have thousands of: so many of the latest are shown. */
+    private static final int LATEST = 500;
+
+    private static final int LATEST_IN_A_LIST = 20;
     private static final JsonMapper JSON = Json.mapper();
 
     private final OwnedJobs jobs;
@@ -49,13 +54,13 @@ final class JobRoutes {
                         Map.of(
                                 "jobs",
                                 jobs.visible(caller).stream()
-                                        .map(JobRoutes::json)
+                                        .map(job -> json(job, LATEST_IN_A_LIST))
                                         .toList())));
-        routes.user("GET", JOB, (context, caller) -> Answers.json(context, json(found(context, caller))));
+        routes.user("GET", JOB, (context, caller) -> Answers.json(context, json(found(context, caller), LATEST)));
         routes.user(
                 "POST",
                 JOB + "/resume",
-                (context, caller) -> Answers.json(context, json(jobs.resume(caller, context.pathParam("id")))));
+                (context, caller) -> Answers.json(context, json(jobs.resume(caller, context.pathParam("id")), LATEST)));
         routes.user("GET", JOB + "/log", this::log);
         routes.user("GET", JOB + "/files", this::list);
         routes.user("GET", JOB + "/files/<path>", this::file);
@@ -65,9 +70,17 @@ final class JobRoutes {
         return jobs.find(caller, context.pathParam("id"));
     }
 
-    /** The view's members under their own names, except that only the names of environment variables are shown. */
-    private static ObjectNode json(JobView job) {
-        ObjectNode node = JSON.valueToTree(job);
+    /**
+     * The view's members under their own names, except that only the names of environment variables are shown, and of workers that
+     * are gone and of switches only so many of the latest, with two members that count the others.
+     */
+    private static ObjectNode json(JobView job, int latest) {
+        List<WorkerView> workers = job.livingAndLatest(latest);
+        List<JobView.Switch> all = job.switches();
+        List<JobView.Switch> switches = all.subList(Math.max(0, all.size() - latest), all.size());
+        ObjectNode node = JSON.valueToTree(job.with(workers, switches));
+        node.put("workersLeftOut", job.workers().size() - workers.size());
+        node.put("switchesLeftOut", all.size() - switches.size());
         ObjectNode spec = (ObjectNode) node.get("spec");
         spec.put("framework", job.spec().framework().label());
         ArrayNode names = spec.putArray("environment");

@@ -42,6 +42,9 @@ final class Views {
 
     private static final NaturalOrder NATURAL = new NaturalOrder();
 
+    /** Of a job's workers that are gone, so many of the latest are listed. */
+    private static final int LATEST = 500;
+
     private Views() {}
 
     /** Pollers end at any word for a living job other than these three. */
@@ -89,7 +92,7 @@ final class Views {
         String id = job.id().value();
         String state = word(job.state());
         List<Map<String, Object>> executors = new ArrayList<>();
-        for (WorkerView worker : job.workers()) {
+        for (WorkerView worker : job.livingAndLatest(LATEST)) {
             Map<String, Object> executor = new LinkedHashMap<>();
             executor.put("id", id + "-" + worker.ordinal());
             executor.put("containerid", "");
@@ -170,7 +173,7 @@ final class Views {
         item.put("pack_id", "");
         item.put("tag", "");
         List<Map<String, Object>> tasks = new ArrayList<>();
-        for (WorkerView worker : job.workers()) {
+        for (WorkerView worker : job.livingAndLatest(LATEST)) {
             Map<String, Object> task = new LinkedHashMap<>();
             task.put("id", worker.ordinal());
             task.put("host", worker.host());

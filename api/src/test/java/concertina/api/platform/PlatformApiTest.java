@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import concertina.api.ServedTest;
 import concertina.model.JobState;
 import concertina.model.UserName;
+import concertina.train.JobView;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStream;
@@ -14,7 +15,9 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -49,6 +52,28 @@ class PlatformApiTest extends ServedTest {
         assertThat(job.at("/spec/environment").toString()).isEqualTo("[\"HF_TOKEN\"]");
         assertThat(job.at("/workers/1/slots/0").asString()).isEqualTo("node1/1");
         assertThat(job.at("/workers/1/alive").asBoolean()).isTrue();
+    }
+
+    @Test
+    void ofAJobThatChangedThousandsOfTimesTheLatestIsShownAndTheRestCounted() {
+        String id = server.submitted("bob", "--exec-start edtPyTorch --model-main main.py --numWorker 2");
+        server.jobs.move(id, JobState.FINISHED, 3000);
+        List<JobView.Switch> switches = IntStream.rangeClosed(1, 2000)
+                .mapToObj(number -> new JobView.Switch(number, 5L * number, 2, 1.5, "2 → 1 workers", Instant.EPOCH))
+                .toList();
+        server.jobs.change(id, job -> job.with(job.workers(), switches));
+        JsonNode job = server.json("bob", JOBS + "/" + id);
+        assertThat(job.get("switches")).hasSize(500);
+        assertThat(job.at("/switches/0/generation").asInt()).isEqualTo(1501);
+        assertThat(job.get("switchesLeftOut").asInt()).isEqualTo(1500);
+        assertThat(job.get("workers")).hasSize(500);
+        assertThat(job.at("/workers/499/ordinal").asInt()).isEqualTo(3000);
+        assertThat(job.get("workersLeftOut").asInt()).isEqualTo(2500);
+        assertThat(server.json("bob", JOBS).at("/jobs/0/switches")).hasSize(20);
+        server.jobs.move(id, JobState.RUNNING, 3000);
+        assertThat(server.json("bob", JOBS).at("/jobs/0/workers")).hasSize(3000);
+        assertThat(server.json("bob", JOBS).at("/jobs/0/workersLeftOut").asInt())
+                .isZero();
     }
 
     @Test
