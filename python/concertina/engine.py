@@ -284,6 +284,7 @@ class Engine:
         self._overlap = Overlap(trainee.parameters, self._buckets, device)
         self._bounds = [sums.FIRST_BOUND] * len(trainee.parameters)
         self._mesh: Mesh | None = None
+        self._joined = -1
         self._rooms: state.Rooms | None = None
         self._reduction: Reduction | None = None
         self._prepared: Reduction | None = None
@@ -314,7 +315,12 @@ class Engine:
         self._alone = tests.alone
         for due in self.course():
             if isinstance(due, MicroBatch):
-                due.loss, due.accuracy = micro_batches.compute(due.step, due.logical_worker, due.positions)
+                try:
+                    due.loss, due.accuracy = micro_batches.compute(due.step, due.logical_worker, due.positions)
+                except (OSError, MemoryError, RuntimeError) as error:
+                    if self._joined == self.step and self._mesh.size > 1 and state.short_of_memory(error):
+                        self._renounce(error)
+                    raise
             elif isinstance(due, TestBatch):
                 due.row = tests.batch(due.epoch, due.index)
             elif due.leader:
@@ -403,9 +409,9 @@ class Engine:
                 self._renounce(error)
 
     def _renounce(self, error: BaseException) -> None:
-        """A newcomer without memory for the state ends; those who hold it go on without it."""
-        _, last = process.described(error)
-        self._reporter.say(f"This worker has no memory for the job's state and ends: {last}")
+        """A newcomer without memory for the state or for its first step ends; the others go on without it."""
+        last, _ = process.described(error)
+        self._reporter.say(f"This worker has no memory to take part and ends: {last}")
         self._send({"type": "short", "error": last})
         self._membership.leave()
         process.kill()
@@ -484,6 +490,7 @@ class Engine:
                     f"{error}: accepted is a script that builds the same model, optimizers and schedules in every worker"
                 ) from None
             if stateless:
+                self._joined = self.step
                 self._pause_began = None
         self._rooms = None
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """What the tests' training scripts share: their data, and where the test holds or kills a worker."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -8,6 +9,7 @@ import time
 import torch
 from torch.utils.data import Dataset
 
+import concertina.batches
 import concertina.buckets
 import concertina.engine
 import concertina.membership
@@ -70,10 +72,12 @@ def note_stops():
 
 
 def be_short_of_memory():
-    """Where the test says so, this worker gets hardly any memory more once the state of the others is to arrive."""
-    if WORKER not in os.environ.get("TEST_SHORT_OF_MEMORY", "").split(","):
+    """Where the test says so, this worker gets hardly any memory more once the state of the others is to arrive, or has arrived."""
+    worker, _, when = os.environ.get("TEST_SHORT_OF_MEMORY", "").partition(":")
+    if worker != WORKER:
         return
     load, receive = concertina.engine.Engine._load_first, concertina.transfer.receive
+    compute = concertina.batches.MicroBatches.compute
 
     def limited(call, *given):
         with open("/proc/self/statm") as file:
@@ -81,6 +85,16 @@ def be_short_of_memory():
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20), resource.RLIM_INFINITY))
         return call(*given)
 
+    def exhausted(*given):
+        held = []
+        with contextlib.suppress(MemoryError):
+            while True:
+                held.append(bytearray(1 << 20))
+        return compute(*given)
+
+    if when == "step":
+        concertina.batches.MicroBatches.compute = lambda *given: limited(exhausted, *given)
+        return
     concertina.engine.Engine._load_first = lambda *given: limited(load, *given)
     concertina.transfer.receive = lambda *given: limited(receive, *given)
 

@@ -236,16 +236,17 @@ def test_a_newcomer_without_memory_for_the_state_says_so_and_the_others_go_on(jo
     running.gate(1000)
     assert (finished(running), curve(running)) == undisturbed(TEST_WIDTH=70_000)
     (said,) = running.of_type("short")
-    assert "allocate memory" in said["error"]
+    assert said["error"] == "OSError: [Errno 12] Cannot allocate memory"
     assert [worker.name for worker in died(running)] == poor[:1]
     assert not any(message["step"] > 0 for message in running.of_type("broken"))
-    assert any("has no memory for the job's state and ends: " in text for text in running.outputs().values())
+    assert any("has no memory to take part and ends: OSError" in text for text in running.outputs().values())
 
 
-def test_a_first_worker_without_memory_for_the_state_does_not_end_the_job(job, undisturbed):  # noqa: F811
+@pytest.mark.parametrize("when", ["2", "2:step"])
+def test_a_worker_of_the_first_generation_without_memory_does_not_end_the_job(job, undisturbed, when):  # noqa: F811
     running = job(TEST_WIDTH=70_000)
     running.grow_to(1)
-    running.start(1, TEST_SHORT_OF_MEMORY="2")
+    running.start(1, TEST_SHORT_OF_MEMORY=when)
     running.want(list(running.workers))
     assert (finished(running), curve(running)) == undisturbed(TEST_WIDTH=70_000)
     assert len(running.of_type("short")) == 1

@@ -192,7 +192,7 @@ final class JobRules {
                         ? Decision.record(new JobEvent.WorkerHung(
                                 worker.ordinal(),
                                 true,
-                                "on " + worker.agent + " had no memory for the job's state: " + shortage.error()))
+                                "on " + worker.agent + " had no memory to take part: " + shortage.error()))
                         : Decision.NONE;
             case WorkerMessage.Failed failed -> {
                 pulse.errors.put(worker.ordinal(), failed.error());

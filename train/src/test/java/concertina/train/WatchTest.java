@@ -280,7 +280,7 @@ class WatchTest {
         assertThat(cluster.livingWorkers(job)).hasSize(1);
         assertThat(cluster.view(job).reason())
                 .contains("3 workers in a row did not come to train, no more are started; the last: worker " + job
-                        + ".4 on node1 had no memory for the job's state: OSError: [Errno 12] Cannot allocate memory");
+                        + ".4 on node1 had no memory to take part: OSError: [Errno 12] Cannot allocate memory");
         cluster.steps(60);
         assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
     }
