@@ -50,6 +50,10 @@ final class ControlSocket implements AutoCloseable {
     private static final int MOST_TYPES = 16;
     private static final Duration HELLO = Duration.ofSeconds(10);
     private static final Duration THINNING = Duration.ofMillis(200);
+    /** Whoever looks at a job looks most at its beginning; each message costs agent and server milliseconds that workers lack. */
+    private static final Duration BEGINNING = Duration.ofSeconds(10);
+
+    private static final Duration LATER_THINNING = Duration.ofMillis(500);
     private static final TypeReference<LinkedHashMap<String, Object>> MESSAGE = new TypeReference<>() {};
 
     private final Path path;
@@ -229,7 +233,7 @@ final class ControlSocket implements AutoCloseable {
         private final WorkerId worker;
         private final String token;
         private final BlockingQueue<byte[]> outgoing = new LinkedBlockingQueue<>(LONGEST_QUEUE);
-        private final ProgressThinning thinning = new ProgressThinning(THINNING);
+        private final ProgressThinning thinning = new ProgressThinning(THINNING, BEGINNING, LATER_THINNING);
         private final Set<String> types = new HashSet<>();
         private @Nullable SocketChannel connection;
         private @Nullable Thread writer;

@@ -109,7 +109,8 @@ final class LogLimit {
     /** Cuts a watched file that is too long now. */
     synchronized void shorten(Path file) {
         Kept kept = watched.get(file);
-        if (kept == null) {
+        // Asked ten times a second of every log: neither opens it nor fails where there is none yet.
+        if (kept == null || file.toFile().length() <= kept.first() + 2 * kept.last()) {
             return;
         }
         try (FileChannel channel = FileChannel.open(

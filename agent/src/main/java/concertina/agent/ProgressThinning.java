@@ -7,17 +7,26 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Thins one worker's progress messages to one per interval: the newest waits, and goes before anything else that the worker
+ * Thins one worker's progress messages to one per interval, which becomes longer after a while: the newest waits, and goes before anything else that the worker
  * says, so that order holds and the last is never lost. Not thread-safe; time comes in as nanoseconds of any steady clock.
  */
 final class ProgressThinning {
-    private final long intervalNanos;
+    private final long atFirstNanos;
+    private final long firstNanos;
+    private final long laterNanos;
     private @Nullable Map<String, Object> held;
     private boolean sentBefore;
+    private long firstSentAtNanos;
     private long sentAtNanos;
 
-    ProgressThinning(Duration interval) {
-        this.intervalNanos = interval.toNanos();
+    /**
+     * @param atFirst interval for as long as {@code first} after the first message
+     * @param later interval from then on
+     */
+    ProgressThinning(Duration atFirst, Duration first, Duration later) {
+        this.atFirstNanos = atFirst.toNanos();
+        this.firstNanos = first.toNanos();
+        this.laterNanos = later.toNanos();
     }
 
     /** Takes a message and returns what is to be sent now, in order. */
@@ -33,7 +42,7 @@ final class ProgressThinning {
 
     /** What waited long enough. */
     List<Map<String, Object>> due(long nowNanos) {
-        return sentBefore && nowNanos - sentAtNanos < intervalNanos ? List.of() : flush(nowNanos);
+        return sentBefore && nowNanos - sentAtNanos < interval() ? List.of() : flush(nowNanos);
     }
 
     /** What waits, whether long enough or not; at the end of a worker. */
@@ -43,6 +52,7 @@ final class ProgressThinning {
             return List.of();
         }
         held = null;
+        firstSentAtNanos = sentBefore ? firstSentAtNanos : nowNanos;
         sentBefore = true;
         sentAtNanos = nowNanos;
         return List.of(message);
@@ -51,6 +61,10 @@ final class ProgressThinning {
     /** How long until the message that waits is due; null when none waits. */
     @Nullable
     Duration untilDue(long nowNanos) {
-        return held == null ? null : Duration.ofNanos(Math.max(0, intervalNanos - (nowNanos - sentAtNanos)));
+        return held == null ? null : Duration.ofNanos(Math.max(0, interval() - (nowNanos - sentAtNanos)));
+    }
+
+    private long interval() {
+        return sentAtNanos - firstSentAtNanos < firstNanos ? atFirstNanos : laterNanos;
     }
 }

@@ -9,7 +9,8 @@ import org.junit.jupiter.api.Test;
 
 class ProgressThinningTest {
     private static final long MILLISECOND = 1_000_000;
-    private final ProgressThinning thinning = new ProgressThinning(Duration.ofMillis(200));
+    private final ProgressThinning thinning =
+            new ProgressThinning(Duration.ofMillis(200), Duration.ofSeconds(10), Duration.ofMillis(500));
 
     private static Map<String, Object> progress(int step) {
         return Map.of("type", "progress", "step", step);
@@ -26,6 +27,15 @@ class ProgressThinningTest {
         assertThat(thinning.due(199 * MILLISECOND)).isEmpty();
         assertThat(thinning.due(200 * MILLISECOND)).containsExactly(progress(3));
         assertThat(thinning.untilDue(200 * MILLISECOND)).isNull();
+    }
+
+    @Test
+    void theIntervalBecomesLongerAfterAWhile() {
+        thinning.offer(progress(1), 0);
+        assertThat(thinning.offer(progress(2), 10_000 * MILLISECOND)).containsExactly(progress(2));
+        assertThat(thinning.offer(progress(3), 10_200 * MILLISECOND)).isEmpty();
+        assertThat(thinning.untilDue(10_200 * MILLISECOND)).isEqualTo(Duration.ofMillis(300));
+        assertThat(thinning.due(10_500 * MILLISECOND)).containsExactly(progress(3));
     }
 
     @Test
