@@ -26,6 +26,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
@@ -49,6 +50,7 @@ final class ControlSocket implements AutoCloseable {
     private static final int LONGEST_QUEUE = 10_000;
     private static final int MOST_TYPES = 16;
     private static final Duration HELLO = Duration.ofSeconds(10);
+    private static final Duration LAST_WORDS = Duration.ofMillis(500);
     private static final Duration THINNING = Duration.ofMillis(200);
     /** Whoever looks at a job looks most at its beginning; each message costs agent and server milliseconds that workers lack. */
     private static final Duration BEGINNING = Duration.ofSeconds(10);
@@ -60,6 +62,10 @@ final class ControlSocket implements AutoCloseable {
     private final ServerSocketChannel server;
     private final BiConsumer<WorkerId, Map<String, Object>> said;
     private final Map<WorkerId, Channel> channels = new ConcurrentHashMap<>();
+
+    /** Connections that were accepted and have not said yet whose they are; guarded by itself. */
+    private final Set<SocketChannel> unknown = new HashSet<>();
+
     private final SecureRandom random = new SecureRandom();
     private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().name("control-timer").factory());
@@ -122,9 +128,47 @@ final class ControlSocket implements AutoCloseable {
 
     /** The worker's process is gone: passes on what it still said and forgets it. Waits a short time at most. */
     void finish(WorkerId worker) throws InterruptedException {
-        Channel channel = channels.remove(worker);
+        Channel channel = channels.get(worker);
         if (channel != null) {
+            if (!channel.seen()) {
+                awaitGreetings();
+            }
+            channels.remove(worker);
             channel.finish();
+        }
+    }
+
+    /** Waits until whoever has connected up to now has said whose connection it is. */
+    private void awaitGreetings() throws InterruptedException {
+        long end = System.nanoTime() + LAST_WORDS.toNanos();
+        knock();
+        synchronized (unknown) {
+            Set<SocketChannel> asked = Set.copyOf(unknown);
+            long left = end - System.nanoTime();
+            while (left > 0 && asked.stream().anyMatch(unknown::contains)) {
+                TimeUnit.NANOSECONDS.timedWait(unknown, left);
+                left = end - System.nanoTime();
+            }
+        }
+    }
+
+    /** Connections are accepted in their order: once this one has been, all those before it have. */
+    private void knock() {
+        try (SocketChannel own = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+            var limit = timer.schedule(() -> close(own), LAST_WORDS.toMillis(), TimeUnit.MILLISECONDS);
+            own.connect(UnixDomainSocketAddress.of(path));
+            own.shutdownOutput();
+            while (own.read(ByteBuffer.allocate(1)) >= 0) {}
+            limit.cancel(false);
+        } catch (IOException | RejectedExecutionException e) {
+            log.debug("the control socket did not answer: {}", e.toString());
+        }
+    }
+
+    private void known(SocketChannel connection) {
+        synchronized (unknown) {
+            unknown.remove(connection);
+            unknown.notifyAll();
         }
     }
 
@@ -132,6 +176,9 @@ final class ControlSocket implements AutoCloseable {
         while (server.isOpen()) {
             try {
                 SocketChannel connection = server.accept();
+                synchronized (unknown) {
+                    unknown.add(connection);
+                }
                 Thread.ofVirtual().name("control-connection").start(() -> converse(connection));
             } catch (IOException e) {
                 if (server.isOpen()) {
@@ -155,7 +202,9 @@ final class ControlSocket implements AutoCloseable {
                 log.warn("a connection to the control socket did not say who it is, and was closed");
                 return;
             }
-            if (!channel.attach(connection)) {
+            boolean attached = channel.attach(connection);
+            known(connection);
+            if (!attached) {
                 log.warn(
                         "worker {} is connected already, another process that says it is it was turned away",
                         channel.worker);
@@ -173,6 +222,7 @@ final class ControlSocket implements AutoCloseable {
             log.debug("a worker's connection ended: {}", e.toString());
         } finally {
             deadline.cancel(false);
+            known(connection);
             if (channel != null) {
                 channel.detach(connection);
             }
@@ -239,6 +289,7 @@ final class ControlSocket implements AutoCloseable {
         private @Nullable Thread writer;
         private CountDownLatch detached = new CountDownLatch(0);
         private boolean flushPlanned;
+        private boolean seen;
 
         Channel(WorkerId worker, String token) {
             this.worker = worker;
@@ -251,9 +302,15 @@ final class ControlSocket implements AutoCloseable {
                 return false;
             }
             connection = opened;
+            seen = true;
             detached = new CountDownLatch(1);
             writer = Thread.ofVirtual().name("control-writer").start(() -> write(opened));
             return true;
+        }
+
+        /** Whether the worker has ever connected. */
+        synchronized boolean seen() {
+            return seen;
         }
 
         synchronized void detach(SocketChannel closed) {
@@ -333,7 +390,7 @@ final class ControlSocket implements AutoCloseable {
             synchronized (this) {
                 ending = detached;
             }
-            if (!ending.await(500, TimeUnit.MILLISECONDS)) {
+            if (!ending.await(LAST_WORDS.toMillis(), TimeUnit.MILLISECONDS)) {
                 log.debug("the connection of worker {} outlived its process", worker);
             }
             synchronized (this) {
