@@ -105,6 +105,7 @@ final class Agent implements AutoCloseable {
         private boolean ended;
         private @Nullable Thread preparing;
         private volatile List<Path> logs = List.of();
+        private volatile Path errors = Path.of("stderr");
         private volatile @Nullable LauncherLog launcher;
         private WorkerStarter.@Nullable Started started;
 
@@ -301,7 +302,8 @@ final class Agent implements AutoCloseable {
                 WorkerStarter.Started started = launch(worker, start, job);
                 ledger.add(new AgentReport.Started(id, started.running().processId()));
                 Ending ending = started.running().ending().get();
-                ended(worker, job, ending.exitCode(), ending.signal(), "");
+                String last = ending.exitCode() > 0 ? LastLine.of(worker.errors) : "";
+                ended(worker, job, ending.exitCode(), ending.signal(), last);
             } catch (ConcertinaException e) {
                 ended(worker, job, NOT_STARTED, 0, e.getMessage());
             } catch (StoppedEarly e) {
@@ -349,7 +351,7 @@ final class Agent implements AutoCloseable {
     }
 
     private static String exitLine(int exitCode, int signal, String reason) {
-        if (!reason.isEmpty()) {
+        if (exitCode == NOT_STARTED && !reason.isEmpty()) {
             return "The worker did not run: " + reason;
         }
         return signal == 0 ? "The worker exited with code " + exitCode : "The worker was ended by signal " + signal;
@@ -411,6 +413,7 @@ final class Agent implements AutoCloseable {
                 throw new StoppedEarly();
             }
         }
+        worker.errors = logFolder.resolve("stderr");
         worker.logs =
                 Stream.of("output", "stdout", "stderr").map(logFolder::resolve).toList();
         job.limit().watch(worker.logs, LogLimit.Kept.from(start.environment()));

@@ -68,7 +68,7 @@ class AgentTest {
         server.command(start(worker, spec(Framework.PYTORCH, "main.py", "digits", "--epochs", "3"), true));
         server.awaitReport(worker, AgentReport.Started.class);
         assertThat(server.awaitReport(worker, AgentReport.Exited.class))
-                .isEqualTo(new AgentReport.Exited(worker, 3, 0, ""));
+                .isEqualTo(new AgentReport.Exited(worker, 3, 0, "to stderr"));
         server.awaitReport(worker, AgentReport.Shipped.class);
         assertThat(server.text("log/task1.node1/stdout"))
                 .isEqualTo("arguments ['main.py', '--epochs', '3']\nhere "

@@ -14,7 +14,8 @@ public sealed interface AgentReport {
      *
      * @param exitCode exit code, or -1 when it was ended by a signal or never started
      * @param signal number of the signal that ended it, 0 for none
-     * @param message why it could not be started, or empty
+     * @param message why it could not be started, or the last line of the standard error of one that ended with another code than 0;
+     *     may be empty
      */
     record Exited(WorkerId worker, int exitCode, int signal, String message) implements AgentReport {}
 

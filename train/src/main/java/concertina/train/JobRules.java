@@ -114,8 +114,11 @@ final class JobRules {
                             ? "was ended by signal " + exited.signal()
                             : "ended with exit code " + exited.exitCode();
             String error = pulse.errors.getOrDefault(worker.ordinal(), "");
+            String last = exited.exitCode() > 0 && error.isEmpty() ? WorkerMessage.oneLine(exited.message()) : "";
             events.add(new JobEvent.Ending(
-                    JobState.ERROR, "worker " + worker.id + " " + how + (error.isEmpty() ? "" : ": " + error)));
+                    JobState.ERROR,
+                    "worker " + worker.id + " " + how + (error.isEmpty() ? "" : ": " + error)
+                            + (last.isEmpty() ? "" : "; its standard error ends with: " + last)));
         }
         return new Decision(events, List.of());
     }

@@ -87,9 +87,13 @@ final class FakeWorker {
     }
 
     void exit(int code, int signal) {
+        exit(code, signal, "");
+    }
+
+    void exit(int code, int signal, String message) {
         alive = false;
         current = null;
-        ends.add(new AgentReport.Exited(id, code, signal, ""));
+        ends.add(new AgentReport.Exited(id, code, signal, message));
         ends.add(new AgentReport.Shipped(id));
         ends.forEach(agent::tell);
     }

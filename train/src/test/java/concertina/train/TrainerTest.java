@@ -119,6 +119,18 @@ class TrainerTest {
     }
 
     @Test
+    void theReasonQuotesTheLastLineOfWhatTheScriptLeftOnItsStandardError() {
+        FakeCluster cluster = new FakeCluster("node1:1");
+        JobId job = cluster.submit(spec(Framework.PYTORCH, 1));
+        cluster.settle();
+        cluster.worker(job, 1).exit(1, 0, "ModuleNotFoundError: No module named 'tea'");
+        cluster.settle();
+        assertThat(cluster.view(job).reason())
+                .isEqualTo("worker concertina-1.1 ended with exit code 1; its standard error ends with:"
+                        + " ModuleNotFoundError: No module named 'tea'");
+    }
+
+    @Test
     void anotherExitCodeMakesAnErrorThatNamesWorkerAndCode() {
         FakeCluster cluster = new FakeCluster("node1:1");
         JobId job = cluster.submit(spec(Framework.TENSORFLOW, 1));
