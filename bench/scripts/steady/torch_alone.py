@@ -1,6 +1,7 @@
 """PyTorch's side of the steady-state benchmark: DistributedDataParallel over gloo with several workers, a plain loop with one."""
 
 import argparse
+import ctypes
 import os
 
 import torch
@@ -18,9 +19,15 @@ parser.add_argument("--micro-batches", type=int, default=1, help="of each proces
 parser.add_argument("--steps", type=int, required=True)
 parser.add_argument("--workers", type=int, required=True)
 parser.add_argument("--device", choices=("cpu", "gpu"), required=True)
+parser.add_argument("--keep-memory", action="store_true", help="have the C library keep what a step frees, as Concertina's workers do")
 parser.add_argument("--trace", required=True, help="folder")
 arguments = parser.parse_args()
 
+if arguments.keep_memory:
+    library = ctypes.CDLL(None)
+    # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h.
+    library.mallopt(-1, 2**31 - 1)
+    library.mallopt(-4, 0)
 torch.set_num_threads(1)
 device = torch.device("cuda" if arguments.device == "gpu" else "cpu")
 rank = 0
