@@ -390,10 +390,10 @@ class Engine:
             if pending.mesh is None:
                 self._depart(pending.generation)
             mesh = pending.mesh
+            process.take_priority_back()
             try:
                 if self.step < 0 and not pending.immediate:
                     self._load_first(pending)
-                process.take_priority_back()
                 try:
                     self._membership.enter(pending.generation)
                 except GroupBroken:

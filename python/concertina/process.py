@@ -5,10 +5,12 @@ from __future__ import annotations
 import _thread
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import types
 import warnings
@@ -22,6 +24,7 @@ from concertina import batches, partition
 # A character may take twelve bytes in JSON, and the agent ends the connection of a worker that writes more than 256 KiB at once.
 LONGEST_TRACEBACK = 19_000
 LONGEST_ERROR = 1_000
+LONGEST_YIELD_SECONDS = 5.0
 
 # Of the C library's mallopt, by the names of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -74,7 +77,22 @@ def keep_memory() -> bool:
 
 
 def take_priority_back() -> None:
-    """For a newcomer that has prepared itself: compute with the priority of the others from now on, in all threads and children."""
+    """For a newcomer that has prepared itself: compute with the priority of the others from now on, in all threads and children.
+
+    Without privileges the kernel takes one such change of a session in a tenth of a second, from all of the machine.
+    """
+    session = os.environ.pop("CONCERTINA_SESSION_NICENESS", None)
+    until = time.monotonic() + LONGEST_YIELD_SECONDS
+    while session is not None:
+        try:
+            Path("/proc/self/autogroup").write_text(session)
+            session = None
+        except OSError as refusal:
+            if refusal.errno != errno.EAGAIN or time.monotonic() > until:
+                print(f"this worker goes on with less of the processors: {refusal}", flush=True)
+                session = None
+            else:
+                time.sleep(0.02)
     usual = os.environ.pop("CONCERTINA_NICENESS", None)
     if usual is not None:
         os.setpriority(os.PRIO_PGRP, 0, int(usual))

@@ -49,6 +49,8 @@ SETUP_FAILED = 70
 NOT_FOUND = 127
 # Of a worker that joins others which train: about a third of their share of a processor.
 NEWCOMERS_NICENESS = 5
+# Of the whole session of a process, where the kernel has CONFIG_SCHED_AUTOGROUP.
+SESSION_WEIGHT = "/proc/self/autogroup"
 
 
 def process_control(option, value):
@@ -308,7 +310,16 @@ def become_worker(request, parent, private):
 
 
 def yield_to_others(environment):
-    """Lets the job's other workers train undisturbed while this one prepares itself, if it may take its priority back afterwards."""
+    """Lets the job's other workers train undisturbed while this one prepares itself, as far as it may take its priority back afterwards.
+
+    Linux usually weighs sessions against each other and priorities only within one; the weight of its own session any process may change.
+    """
+    try:
+        with open(SESSION_WEIGHT, "w") as file:
+            file.write(str(NEWCOMERS_NICENESS))
+        environment["CONCERTINA_SESSION_NICENESS"] = "0"
+    except OSError:
+        pass
     usual = os.getpriority(os.PRIO_PROCESS, 0)
     possible = []
 
