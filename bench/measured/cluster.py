@@ -109,4 +109,7 @@ class Cluster(Platform):
             command.append(f"-XX:ActiveProcessorCount={self._slots or 1}")
         command += ["-cp", classes, main, *arguments]
         with open(os.path.join(self._folder, f"{name}.log"), "a", encoding="utf-8") as log:
-            self._processes[name] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, "CONCERTINA_HOME": HOME})
+            # A session of its own, as `up` gives it.
+            self._processes[name] = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, "CONCERTINA_HOME": HOME}, start_new_session=True
+            )

@@ -5,6 +5,7 @@ import concertina.model.AgentReport;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.Slot;
+import concertina.wire.ControlPlane;
 import java.io.IOException;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
@@ -117,6 +118,7 @@ public final class AgentMain implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         check();
+        ControlPlane.yieldToTraining();
         Path own = Files.createDirectories(data).toRealPath();
         Path modules = home.toRealPath().resolve("python");
         Path interpreter = python.toAbsolutePath();

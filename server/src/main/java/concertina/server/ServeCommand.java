@@ -1,5 +1,6 @@
 package concertina.server;
 
+import concertina.wire.ControlPlane;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -22,6 +23,7 @@ final class ServeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws InterruptedException {
+        ControlPlane.yieldToTraining();
         Configuration configuration = ConfigurationReader.read(configurationFile, System.getenv());
         DataFolder folder = data.folder();
         folder.create(configuration);
