@@ -8,7 +8,7 @@ import java.util.OptionalLong;
  * The sampler for who does not want to choose one: Bayesian optimisation while there are few trials, since it needs the fewest, and where
  * there are many an evolution strategy or the tree-structured Parzen estimator, which cost a hundredth of the time.
  *
- * <p><b>Algorithm.</b> The Gaussian process is asked until a border, which is lower the more trials run side by side (its beliefs about them
+ * <p><b>Algorithm.</b> The Gaussian process is asked until a border, early in small spaces of numbers. The border is lower the more trials run side by side (its beliefs about them
  * pile up), in spaces of many words or conditions (where distance means little), and where its input has very many dimensions. It is
  * lower too where all is continuous, or nearly so, and many trials are to come: there {@link CmaEs}, which begins narrowly amid the best that the
  * process found, goes on to improve by orders of magnitude where the process and the Parzen estimator stand still. After the border CMA-ES
@@ -21,6 +21,14 @@ public final class Auto implements Sampler {
     private static final int TRIALS = 300;
     private static final int TRIALS_OF_MANY_WORDS = 150;
     private static final int PARALLEL = 64;
+
+    /**
+     * The process is asked after so few trials where it has few lengthscales to learn and averages over what they may be. Words of
+     * which it has not seen each once would lead it astray.
+     */
+    private static final int FIRST = 3;
+
+    private static final int FIRST_DIMENSIONS = 6;
 
     /** Of so many trials and more in a continuous space, all but the first go to CMA-ES. */
     private static final int MANY = 500;
@@ -52,22 +60,25 @@ public final class Auto implements Sampler {
 
     /** @param objectives how many there are */
     public Auto(Space space, OptionalLong trials, int parallel, boolean noiseless, int objectives, long seed) {
-        process = new BayesianSampler(
-                space,
-                new BayesianSampler.Settings(
-                        BayesianSampler.Settings.BEST.initialPoints(),
-                        BayesianSampler.Settings.BEST.cubeSize(),
-                        noiseless),
-                // Averaged expectations pay in short searches; in long ones the process found the evolution strategy
-                // worse places to begin at.
-                trials.orElse(Long.MAX_VALUE) > TRIALS ? 0 : BayesianSampler.DRAWS,
-                seed);
         long words = space.parameters().stream()
                 .filter(parameter -> parameter.when() != null
                         || parameter instanceof Choice choice
                                 && !choice.ordered()
                                 && choice.values().size() > 1)
                 .count();
+        boolean averaged = trials.orElse(Long.MAX_VALUE) <= TRIALS;
+        process = new BayesianSampler(
+                space,
+                new BayesianSampler.Settings(
+                        averaged && words == 0 && space.size() <= FIRST_DIMENSIONS
+                                ? FIRST
+                                : BayesianSampler.Settings.BEST.initialPoints(),
+                        BayesianSampler.Settings.BEST.cubeSize(),
+                        noiseless),
+                // Averaged expectations pay in short searches; in long ones the process found the evolution strategy
+                // worse places to begin at.
+                averaged ? BayesianSampler.DRAWS : 0,
+                seed);
         if (space.size() > DIMENSIONS) {
             border = 0;
             why = "the space has more than " + DIMENSIONS + " parameters";

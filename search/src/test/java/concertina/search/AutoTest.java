@@ -84,6 +84,20 @@ class AutoTest extends SamplerContract {
     }
 
     @Test
+    void withFewParametersAndTrialsTheModelChoosesFromTheFourthTrialOn() {
+        Space few = StandardFunctions.HARTMANN_6.space();
+        Space more = StandardFunctions.ROSENBROCK_20.space();
+        assertThat(reasonAfter(new Auto(few, OptionalLong.of(100), 1, true, 1), few, 2))
+                .contains("before there is a model");
+        assertThat(reasonAfter(new Auto(few, OptionalLong.of(100), 1, true, 1), few, 3))
+                .contains("Gaussian process after 3 trials");
+        assertThat(reasonAfter(new Auto(few, OptionalLong.of(600), 1, true, 1), few, 4))
+                .contains("before there is a model");
+        assertThat(reasonAfter(new Auto(more, OptionalLong.of(100), 1, true, 1), more, 4))
+                .contains("before there is a model");
+    }
+
+    @Test
     void theSpaceAndTheSearchDecide() {
         Space wide = new Space(IntStream.range(0, 61)
                 .<Parameter>mapToObj(i -> new Real("x" + i, 0, 1))
