@@ -74,7 +74,7 @@ def window(folder, since, until):
     ends = [at for at, _, _ in inside]
     ordinary = ordinary_step(records, until.workers[0], until.steps)
     former = ordinary_step(before, before[-1][2], until.steps)
-    turn = _turn(before, inside, until)
+    turn = _turn({process for _, _, process in before}, inside, until)
     pause, gap_end = max((later - earlier - (ordinary if later >= turn else former), later) for earlier, later in zip(ends, ends[1:]))
     before_gap = max(step for at, step, _ in records if at < gap_end)
     highest, repeated = max(step for _, step, _ in before), set()
@@ -100,9 +100,11 @@ def window(folder, since, until):
     )
 
 
-def _turn(before, inside, until):
-    """When the first step was completed in which the processes that trained afterwards took part together."""
-    former = {process for _, _, process in before[-until.steps :]}
+def _turn(former, inside, until):
+    """When the first step was completed in which the processes that trained afterwards took part together.
+
+    :param former: those that trained before the event
+    """
     newcomers = [(at, step) for at, step, process in inside if process in until.workers and process not in former]
     leaving = [at for at, _, process in inside if process in former and process not in until.workers]
     if not newcomers:

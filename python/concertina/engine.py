@@ -32,6 +32,10 @@ MOST_ATTEMPTS = 8
 # A newcomer's first micro-batches: how often it looks where the others are, and how often it runs after them before it joins.
 ASKING_SECONDS = 0.05
 LOADING_TRIES = 3
+# The C library seldom gives a step the memory that the one before it freed, as small things lie between.
+STEPS_OF_GRADIENTS = 3
+# For what changes until the switch, in the memory that is made ready for the state.
+SPARE_BYTES = 1 << 16
 
 
 class Trainee:
@@ -149,6 +153,10 @@ class Trainee:
         named.update({name: each.detach() for name, each in self.module.named_buffers()})
         return named
 
+    def overwritable(self) -> dict[str, torch.Tensor]:
+        """Those of `tensors` into whose memory another worker's may be written before `load` gets them."""
+        return self.tensors()
+
     def load(self, tensors: dict[str, torch.Tensor], optimizers: dict) -> None:
         """Raises DamagedState when names or shapes are not this model's."""
         mine = self.tensors()
@@ -157,7 +165,8 @@ class Trainee:
         self._optimizers.load(optimizers)
         with torch.no_grad():
             for name, each in mine.items():
-                each.copy_(tensors[name])
+                if each.data_ptr() != tensors[name].data_ptr():
+                    each.copy_(tensors[name])
         if self._scale is not None and optimizers["scale"] is not None:
             self._scale.load(optimizers["scale"])
 
@@ -267,7 +276,7 @@ class Engine:
         self._checkpoints = checkpoints
         self._files = files
         self._membership = membership
-        membership.tell_sizes(self._large)
+        membership.tell_state(lambda: [each for each in self._sizes() if each >= state.LARGE_BYTES], self._memory_to_send)
         self._send = send
         self._epochs = epochs
         self._logical_workers = logical_workers
@@ -286,6 +295,8 @@ class Engine:
         self._mesh: Mesh | None = None
         self._joined = -1
         self._rooms: state.Rooms | None = None
+        self._overwritten = False
+        self._keeps_memory = False
         self._reduction: Reduction | None = None
         self._prepared: Reduction | None = None
         self._report: Report | None = None
@@ -333,8 +344,7 @@ class Engine:
 
         Each has its results when the next is asked for; a micro-batch also its gradients, in the parameters' `grad`.
         """
-        if self._device.type == "cpu":
-            process.keep_memory()
+        self._keeps_memory = self._device.type == "cpu" and process.keep_memory()
         with process.termination(self._membership.stop):
             try:
                 yield from self._course()
@@ -390,16 +400,19 @@ class Engine:
             if pending.mesh is None:
                 self._depart(pending.generation)
             mesh = pending.mesh
-            process.take_priority_back()
+            newcomer = self.step < 0 and not pending.immediate
             try:
-                if self.step < 0 and not pending.immediate:
+                if newcomer:
+                    self._make_room(pending)
+                process.take_priority_back()
+                if newcomer:
                     self._load_first(pending)
                 try:
                     self._membership.enter(pending.generation)
                 except GroupBroken:
                     continue
                 try:
-                    self._enter(mesh, pending.source, pending.receivers)
+                    self._enter(mesh, pending)
                     return
                 except (GroupBroken, state.DamagedState) as broken:
                     self._membership.broken(mesh, str(broken))
@@ -416,13 +429,17 @@ class Engine:
         self._membership.leave()
         process.kill()
 
-    def _load_first(self, pending: Pending) -> None:
-        """A newcomer, while the others go on training: have memory for the state, and the micro-batches of the step it will begin with."""
-        self._rooms = state.Rooms(self._membership.sizes_elsewhere(pending))
-        # New memory costs time when it is first written, now rather than in the first step.
+    def _make_room(self, pending: Pending) -> None:
+        """A newcomer, while the others go on training: have memory, which costs time when it is first written."""
+        self._rooms = state.Rooms(self._membership.sizes_elsewhere(pending), {"tensors": self._trainee.overwritable()})
         self._prepared = self._new_reduction(pending.mesh)
         for each in (self._trainee.mean, *self._buckets.memory, self._prepared.memory):
             each.zero_()
+        if self._keeps_memory:
+            process.touch_memory(STEPS_OF_GRADIENTS * self._trainee.mean.numel() * self._trainee.mean.element_size())
+
+    def _load_first(self, pending: Pending) -> None:
+        """A newcomer, while the others go on training: have the micro-batches of the step it will begin with."""
         if self._samples.ahead is None:
             pending.loaded.set()
             return
@@ -450,9 +467,10 @@ class Engine:
         pending = self._membership.enter(generation)
         if pending.mesh is None:
             self._depart(generation)
-        self._enter(pending.mesh, pending.source, pending.receivers)
+        self._enter(pending.mesh, pending)
 
-    def _enter(self, mesh: Mesh, source: int, receivers: list[int]) -> None:
+    def _enter(self, mesh: Mesh, pending: Pending) -> None:
+        source, receivers = pending.source, pending.receivers
         self._mesh = mesh
         self._watch.enter(STATE, mesh, self.step)
         prepared, self._prepared = self._prepared, None
@@ -466,8 +484,9 @@ class Engine:
                 receivers = list(range(mesh.size))
             targets = [each for each in receivers if each != source]
             if targets:
-                transfer.send(mesh, targets, self._snapshot())
+                transfer.send(mesh, targets, self._snapshot(), pending.memory)
         elif stateless or mesh.rank in receivers:
+            self._overwritten = self._overwritten or self._rooms is not None
             content = transfer.receive(mesh, source, self._rooms)
             theirs = content.get("sums") if isinstance(content, dict) else None
             if theirs != self._sums_mode:
@@ -512,6 +531,9 @@ class Engine:
             except state.DamagedState as error:
                 self._reporter.say(f"Checkpoint not used: {error}.")
                 content = None
+        if self._overwritten:
+            self._reporter.say("Half of a state has overwritten the first weights; this worker ends, and another has them.")
+            process.kill()
         self._membership.apply(lambda: 0)
 
     def _depart(self, generation: int) -> None:
@@ -530,15 +552,17 @@ class Engine:
         else:
             self._mesh.exchange({}, {0: [memoryview(signal)]})
 
-    def _large(self) -> list[int]:
-        """Bytes of each large tensor of the state; any thread."""
-        found: list[torch.Tensor] = []
+    def _sizes(self) -> list[int]:
+        """Bytes of each tensor of the state; any thread."""
         try:
-            state.encode([self._trainee.tensors(), self._trainee.optimizer_state()], found)
+            return state.sizes([self._trainee.tensors(), self._trainee.optimizer_state()])
         except (RuntimeError, ValueError):
             # The training thread was just adding to them.
             return []
-        return [size for each in found if (size := each.numel() * each.element_size()) >= state.LARGE_BYTES]
+
+    def _memory_to_send(self) -> transfer.Shared:
+        """What the present state takes between workers of one machine; any thread."""
+        return transfer.Shared(sum(self._sizes()) + SPARE_BYTES)
 
     def _snapshot(self) -> dict:
         report = self._report
@@ -561,6 +585,7 @@ class Engine:
         if not isinstance(content, dict) or len(content.get("bounds", ())) != len(self._bounds):
             raise state.DamagedState("the state is of another model")
         self._trainee.load(content["tensors"], content["optimizer"])
+        self._overwritten = False
         self._bounds = content["bounds"]
         if not content.get("overlapping", True):
             self._overlap.stop_overlapping()

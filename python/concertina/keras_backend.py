@@ -185,6 +185,10 @@ class KerasTrainee:
     def tensors(self) -> dict[str, torch.Tensor]:
         return named_weights(self.model)
 
+    def overwritable(self) -> dict[str, torch.Tensor]:
+        """None: the memory is TensorFlow's."""
+        return {}
+
     def load(self, tensors: dict[str, torch.Tensor], optimizer: list) -> None:
         """Raises DamagedState when names or shapes are not this model's."""
         mine = self.model.weights

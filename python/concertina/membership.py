@@ -6,14 +6,17 @@ to a `break` is given at once, by the control thread, except while a finished st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
 
 from concertina.mesh import GroupBroken, Listener, Mesh, refuse_fork
+from concertina.transfer import Shared
 
 # How long a newcomer that still loads its first micro-batches keeps the others from switching.
 LOADING_SECONDS = 10.0
+PREPARING_NICENESS = 10
 
 
 class Stopped(Exception):
@@ -31,6 +34,7 @@ class Pending:
         self.immediate = bool(command.get("immediate", False))
         self.committed = False
         self.mesh: Mesh | None = None
+        self.memory: Shared | None = None
         self.cancelled = threading.Event()
         self.loaded = threading.Event()
 
@@ -57,6 +61,7 @@ class Membership:
         self._owed: int | None = None
         listener.completed = lambda: self.completed
         self._process = os.getpid()
+        self._memory: Callable[[], Shared] = Shared
 
     def obey(self, command: dict) -> None:
         """Carry out one command of the server; called by the control thread."""
@@ -105,9 +110,11 @@ class Membership:
         except OSError:
             return -1
 
-    def tell_sizes(self, sizes: Callable[[], list[int]]) -> None:
-        """`sizes` is called by other threads whenever a newcomer wants to know what large tensors it is to receive."""
+    def tell_state(self, sizes: Callable[[], list[int]], memory: Callable[[], Shared]) -> None:
+        """Both are called by other threads: `sizes` whenever a newcomer wants to know what large tensors it is to receive, `memory` when
+        this worker is to hand the state to others of this machine at a switch."""
         self._listener.sizes = sizes
+        self._memory = memory
 
     def sizes_elsewhere(self, pending: Pending) -> list[int]:
         """Bytes of each large tensor of the worker whose state this one is to receive; none when it does not say."""
@@ -214,11 +221,24 @@ class Membership:
                 return
             pending.mesh = mesh
             self._changed.notify_all()
-        if self.completed < 0 and not pending.immediate:
-            pending.loaded.wait(LOADING_SECONDS)
+        if not pending.immediate:
+            if self.completed < 0:
+                pending.loaded.wait(LOADING_SECONDS)
+            elif mesh.rank == pending.source and mesh.beside() & set(pending.receivers):
+                self._prepare(pending)
         with self._changed:
             if not pending.cancelled.is_set():
                 self._send({"type": "formed", "generation": pending.generation})
+
+    def _prepare(self, pending: Pending) -> None:
+        with contextlib.suppress(OSError):
+            # This thread, which ends soon, is to leave the processors to the training.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PREPARING_NICENESS)
+        memory = self._memory()
+        with self._changed:
+            if not pending.cancelled.is_set():
+                pending.memory, memory = memory, Shared()
+        memory.close()
 
     def _break(self, generation: int) -> None:
         with self._changed:
@@ -240,6 +260,8 @@ class Membership:
             pending.loaded.set()
             self._changed.notify_all()
             self._listener.wake()
+            if pending.memory is not None:
+                pending.memory.close()
             if pending.mesh is not None:
                 pending.mesh.abort(reason)
                 pending.mesh.close()

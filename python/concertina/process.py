@@ -76,6 +76,11 @@ def keep_memory() -> bool:
     return bool(mallopt(_M_TRIM_THRESHOLD, _MOST) and mallopt(_M_MMAP_MAX, 0))
 
 
+def touch_memory(size: int) -> None:
+    """After `keep_memory`: have so many bytes ready for what is allocated next, in ordinary use at once or over several steps."""
+    torch.empty(size, dtype=torch.uint8).zero_()
+
+
 def take_priority_back() -> None:
     """For a newcomer that has prepared itself: compute with the priority of the others from now on, in all threads and children.
 

@@ -15,7 +15,8 @@ import math
 import mmap
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,11 @@ def unpack_layout(header: bytes, memory: Rooms | None = None) -> tuple[Any, list
     try:
         content = json.loads(header)
         memory = memory or Rooms()
-        rooms = [memory.empty(shape, _DTYPES[dtype]) for dtype, shape, *_ in content["tensors"]]
+        places = memory.places(content["value"])
+        rooms = [
+            memory.empty(shape, _DTYPES[dtype], None if strides else places.get(position))
+            for position, (dtype, shape, *strides) in enumerate(content["tensors"])
+        ]
         tensors = [
             room.as_strided(room.shape, strides[0]) if strides else room
             for room, (_, _, *strides) in zip(rooms, content["tensors"])
@@ -145,18 +150,28 @@ def unpack_layout(header: bytes, memory: Rooms | None = None) -> tuple[Any, list
 class Rooms:
     """Memory for large tensors that are about to arrive: asked of the system, and touched, while there is time. `sizes` in bytes.
 
-    Raises OSError where there is not so much.
+    `alike`: a value like the one that arrives as far as it goes; large tensors in dicts of it are overwritten with those that come in
+    their place. Raises OSError where there is not so much memory.
     """
 
-    def __init__(self, sizes: Iterable[int] = ()):
+    def __init__(self, sizes: Iterable[int] = (), alike: Any = None):
+        self._alike = alike
         self._free: dict[int, list[mmap.mmap]] = {}
-        for size in sizes:
+        needed = Counter(sizes)
+        needed.subtract(_bytes(each) for each in _tensors(alike) if _fit(each))
+        for size in needed.elements():
             memory = _memory(size)
             torch.frombuffer(memory, dtype=torch.uint8).zero_()
             self._free.setdefault(size, []).append(memory)
 
-    def empty(self, shape: list[int], dtype: torch.dtype) -> torch.Tensor:
-        """A tensor without content, in such memory where there is some of its size."""
+    def places(self, encoded: Any) -> dict[int, torch.Tensor]:
+        """Of an encoded value's tensors, by position, those of `alike` that are to hold them."""
+        return dict(_matched(encoded, self._alike))
+
+    def empty(self, shape: list[int], dtype: torch.dtype, place: torch.Tensor | None = None) -> torch.Tensor:
+        """A tensor without content: `place` where that is one like it, else in such memory where there is some of its size."""
+        if place is not None and _fit(place) and place.dtype == dtype and list(place.shape) == shape:
+            return place
         if min(shape, default=0) > 0:
             count = math.prod(shape)
             size = count * torch.empty((), dtype=dtype).element_size()
@@ -165,6 +180,39 @@ class Rooms:
                 memory = free.pop() if free else _memory(size)
                 return torch.frombuffer(memory, dtype=dtype, count=count).view(shape)
         return torch.empty(shape, dtype=dtype)
+
+
+def sizes(value: Any) -> list[int]:
+    """Bytes of each tensor in a value that `encode` takes."""
+    found: list[torch.Tensor] = []
+    encode(value, found)
+    return [_bytes(each) for each in found]
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _fit(tensor: torch.Tensor) -> bool:
+    return _bytes(tensor) >= LARGE_BYTES and tensor.device.type == "cpu" and tensor.is_contiguous()
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _tensors(each)
+
+
+def _matched(encoded: Any, alike: Any) -> Iterator[tuple[int, torch.Tensor]]:
+    kind, content = next(iter(encoded.items())) if isinstance(encoded, dict) else ("", None)
+    if kind == "tensor" and isinstance(alike, torch.Tensor):
+        yield content, alike
+    elif kind == "dict" and isinstance(alike, dict):
+        for key, each in content:
+            if isinstance(key, str) and key in alike:
+                yield from _matched(each, alike[key])
 
 
 def _memory(size: int) -> mmap.mmap:

@@ -1,14 +1,15 @@
 """Training state from one worker to others: a frame, the header of `state.pack`, then the bytes of every tensor.
 
 Through the sockets of the generation; between workers of one machine the bytes of a large state go through memory that both see, which
-spares the processors two copies for each receiver. Whoever cannot open that memory, as from another container, says so and gets them
-through its socket.
+spares the processors two copies for each receiver, and which may be made ready while training goes on. Whoever cannot open that memory,
+as from another container, says so and gets them through its socket.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import re
 import secrets
@@ -27,9 +28,11 @@ SHORT_BYTES = 1 << 16
 # Below this, sockets are as fast as shared memory.
 SHARED_BYTES = 1 << 22
 LONGEST_OFFER_BYTES = 1 << 12
+TOKEN_BYTES = 16
 
 _PATH = re.compile(r"/proc/[0-9]+/fd/[0-9]+")
-_FRAME = struct.Struct("!QII")
+_FRAME = struct.Struct("!QI")
+_CHECK = struct.Struct("!I")
 _YES, _NO = b"y", b"n"
 
 
@@ -49,21 +52,23 @@ def checksum(header: bytes, views: list[memoryview]) -> int:
     return found
 
 
-def send(group: Group, receivers: list[int], value: Any) -> None:
-    """Stream `value` to the receivers, all at once. Raises GroupBroken."""
+def send(group: Group, receivers: list[int], value: Any, shared: Shared | None = None) -> None:
+    """Stream `value` to the receivers, all at once, through `shared` where that was made ready. Raises GroupBroken."""
     header, tensors = pack(value, copy=False)
     views = [view(tensor) for tensor in tensors]
     beside = group.beside()
     near = [each for each in receivers if each in beside]
-    with _Shared(views if near else []) as shared:
-        offers = {each: shared.offer if each in near else b"" for each in receivers}
-        check = checksum(header, views)
-        frames = {each: memoryview(_FRAME.pack(len(header), check, len(offers[each])) + header + offers[each]) for each in receivers}
+    with shared or Shared() as memory:
+        offer = memory.fill(views) if near else b""
+        offers = {each: offer if each in near else b"" for each in receivers}
+        frames = {each: memoryview(_FRAME.pack(len(header), len(offers[each])) + header + offers[each]) for each in receivers}
         group.exchange({each: [frame] for each, frame in frames.items()}, {})
+        # Meanwhile they read.
+        check = memoryview(_CHECK.pack(checksum(header, views)))
         answers = {each: bytearray(1) for each in receivers if offers[each]}
         group.exchange({}, {each: [memoryview(answer)] for each, answer in answers.items()})
         through = [each for each in receivers if answers.get(each) != _YES]
-        group.exchange({each: list(views) for each in through}, {})
+        group.exchange({each: [*views, check] if each in through else [check] for each in receivers}, {})
         # The memory stays until everybody has read it.
         group.exchange({}, {each: [memoryview(bytearray(1))] for each in receivers if each not in through})
 
@@ -75,10 +80,10 @@ def receive(group: Group, source: int, memory: Rooms | None = None) -> Any:
     """
     frame = bytearray(_FRAME.size)
     group.exchange({}, {source: [memoryview(frame)]})
-    length, expected, offered = _FRAME.unpack(frame)
+    length, offered = _FRAME.unpack(frame)
     if length > LONGEST_HEADER_BYTES or offered > LONGEST_OFFER_BYTES:
         raise DamagedState(f"header of {length} bytes, offer of {offered}")
-    header, offer = bytearray(length), bytearray(offered)
+    header, offer, check = bytearray(length), bytearray(offered), bytearray(_CHECK.size)
     group.exchange({}, {source: [memoryview(header), memoryview(offer)]})
     encoded, rooms, tensors = unpack_layout(bytes(header), memory)
     views = [view(room) for room in rooms]
@@ -86,45 +91,80 @@ def receive(group: Group, source: int, memory: Rooms | None = None) -> Any:
     if offered:
         group.exchange({source: [memoryview(_NO if shared is None else _YES)]}, {})
     if shared is None:
-        group.exchange({}, {source: list(views)})
+        group.exchange({}, {source: [*views, memoryview(check)]})
     else:
         with os.fdopen(shared, "rb", buffering=0) as file:
             _read(file, views)
-        group.exchange({source: [memoryview(_YES)]}, {})
-    if checksum(bytes(header), views) != expected:
+        group.exchange({source: [memoryview(_YES)]}, {source: [memoryview(check)]})
+    if checksum(bytes(header), views) != _CHECK.unpack(check)[0]:
         raise DamagedState("state arrived with a wrong checksum")
     return decode(encoded, tensors)
 
 
-class _Shared:
-    """Bytes in memory without a name that other processes of this user on this machine can open; as a context, closed at its end.
+class Shared:
+    """Memory without a name that other processes of this user on this machine can open; as a context, closed at its end.
 
-    `offer` tells how, empty where there is no such memory or it is not worth it.
+    With a size in bytes it is asked of the system and touched at once: that takes several times as long as filling it afterwards. What
+    does not fit in then goes into other memory.
     """
 
-    def __init__(self, views: list[memoryview]):
-        self.offer = b""
-        self._memory = -1
-        if sum(map(len, views)) < SHARED_BYTES or not hasattr(os, "memfd_create"):
+    def __init__(self, size: int = 0):
+        self._descriptor = -1
+        self._token = bytearray(secrets.token_bytes(TOKEN_BYTES))
+        self._size = 0
+        if size < SHARED_BYTES or not hasattr(os, "memfd_create"):
             return
-        token = secrets.token_bytes(16)
         try:
-            self._memory = os.memfd_create("concertina-state", os.MFD_CLOEXEC)
-            for each in (memoryview(token), *views):
+            self._descriptor = os.memfd_create("concertina-state", os.MFD_CLOEXEC)
+            os.posix_fallocate(self._descriptor, 0, TOKEN_BYTES + size)
+            self._mapped = torch.frombuffer(mmap.mmap(self._descriptor, TOKEN_BYTES + size), dtype=torch.uint8).zero_()
+            self._size = size
+        except OSError:
+            self.close()
+
+    def fill(self, views: list[memoryview]) -> bytes:
+        """Have these bytes in the memory; where they lie, for others, or nothing where there is no such memory or it is not worth it."""
+        size = sum(map(len, views))
+        if size < SHARED_BYTES or not hasattr(os, "memfd_create"):
+            return b""
+        pieces = (memoryview(self._token), *views)
+        if size <= self._size:
+            at = 0
+            for each in pieces:
+                if each:
+                    self._mapped[at : at + len(each)].copy_(torch.frombuffer(each, dtype=torch.uint8))
+                at += len(each)
+            return self._offer()
+        self.close()
+        try:
+            self._descriptor = os.memfd_create("concertina-state", os.MFD_CLOEXEC)
+            for each in pieces:
                 while each:
-                    each = each[os.write(self._memory, each) :]
-            self.offer = json.dumps({"path": f"/proc/{os.getpid()}/fd/{self._memory}", "token": token.hex()}).encode()
+                    each = each[os.write(self._descriptor, each) :]
+            return self._offer()
         except OSError:
             # As where memory is short; the sockets need none.
-            self.__exit__()
+            self.close()
+            return b""
 
-    def __enter__(self) -> _Shared:
+    def _offer(self) -> bytes:
+        return json.dumps({"path": f"/proc/{os.getpid()}/fd/{self._descriptor}", "token": self._token.hex()}).encode()
+
+    def close(self) -> None:
+        """Give the memory back. Idempotent."""
+        self._mapped, self._size = torch.empty(0, dtype=torch.uint8), 0
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Shared:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._memory = -1
+        self.close()
 
 
 def _opened(offer: bytes) -> int | None:

@@ -15,6 +15,7 @@ import concertina.engine
 import concertina.membership
 import concertina.mesh
 import concertina.reduction
+import concertina.state
 import concertina.transfer
 
 if os.environ.get("TEST_TWO_ROUNDS") == "1":
@@ -76,7 +77,7 @@ def be_short_of_memory():
     worker, _, when = os.environ.get("TEST_SHORT_OF_MEMORY", "").partition(":")
     if worker != WORKER:
         return
-    load, receive = concertina.engine.Engine._load_first, concertina.transfer.receive
+    make_room, receive = concertina.engine.Engine._make_room, concertina.transfer.receive
     compute = concertina.batches.MicroBatches.compute
 
     def limited(call, *given):
@@ -95,8 +96,37 @@ def be_short_of_memory():
     if when == "step":
         concertina.batches.MicroBatches.compute = lambda *given: limited(exhausted, *given)
         return
-    concertina.engine.Engine._load_first = lambda *given: limited(load, *given)
+    concertina.engine.Engine._make_room = lambda *given: limited(make_room, *given)
     concertina.transfer.receive = lambda *given: limited(receive, *given)
+
+
+def note_transfers():
+    """Where the test lets tensors of any size count as large, write down how the state comes and goes.
+
+    The last worker that the test names gets a damaged one.
+    """
+    if "TEST_LARGE_BYTES" not in os.environ:
+        return
+    concertina.state.LARGE_BYTES = concertina.transfer.SHARED_BYTES = int(os.environ["TEST_LARGE_BYTES"])
+    notes = open(os.path.join(os.environ["RESULT_DIR"], f"transfers.{WORKER}"), "a", buffering=1)
+    fill, empty, read = concertina.transfer.Shared.fill, concertina.state.Rooms.empty, concertina.transfer._read
+
+    def filled(shared, views):
+        notes.write("filled\n" if shared._size else "written\n")
+        return fill(shared, views)
+
+    def placed(rooms, shape, dtype, place=None):
+        found = empty(rooms, shape, dtype, place)
+        notes.write("in place\n" if found is place else "beside\n")
+        return found
+
+    def damaged(file, views):
+        read(file, views)
+        views[0][0] = views[0][0] ^ 1
+
+    concertina.transfer.Shared.fill, concertina.state.Rooms.empty = filled, placed
+    if os.environ.get("TEST_DAMAGED_STATE") == WORKER:
+        concertina.transfer._read = damaged
 
 
 def note_buckets():

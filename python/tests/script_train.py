@@ -12,7 +12,7 @@ from torch import nn
 import concertina.engine
 from callbacks import LoggerCallback
 from fabric_model import FabricModel
-from script_common import WORKER, Numbered, be_short_of_memory, die_where_told, note_stops, wait_for_gate
+from script_common import WORKER, Numbered, be_short_of_memory, die_where_told, note_stops, note_transfers, wait_for_gate
 
 concertina.engine.PROGRESS_SECONDS = 0.0
 EPOCHS = int(os.environ.get("TEST_EPOCHS", "4"))
@@ -20,6 +20,7 @@ SAMPLES = int(os.environ.get("TEST_SAMPLES", "203"))
 WIDTH = int(os.environ.get("TEST_WIDTH", "32"))
 be_short_of_memory()
 note_stops()
+note_transfers()
 
 
 class Mlp(nn.Module):

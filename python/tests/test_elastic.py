@@ -103,6 +103,26 @@ def test_growing_and_shrinking_changes_nothing_and_repeats_nothing(job, undistur
     assert all(worker.code == 0 for worker in running.workers.values())
 
 
+def transfers(job):
+    return {path.name.partition(".")[2]: path.read_text().split("\n")[:-1] for path in job.folder.glob("transfers.*")}
+
+
+@pytest.mark.parametrize("model,optimizer", [("mlp", "adam"), ("cnn", "sgd")])
+def test_a_large_state_goes_through_memory_made_ready_straight_into_the_weights(job, undisturbed, model, optimizer):
+    options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer}
+    running = job(TEST_LARGE_BYTES=1, **options)
+    running.gate(3)
+    running.grow_to(1)
+    running.resize(3)
+    running.gate(1000)
+    assert (finished(running), curve(running)) == undisturbed(**options)
+    found = transfers(running)
+    weights = {"mlp": 6, "cnn": 9}[model]
+    assert found["1"][-1] == "filled"
+    # Steps, counts and momenta have no place before.
+    assert [found[name].count("in place") for name in ("2", "3")] == [weights, weights]
+
+
 @pytest.mark.parametrize("model,optimizer", [("mlp", "adam"), ("cnn", "sgd")])
 def test_plain_sums_repeat_for_a_number_of_workers_and_stay_near_the_exact_ones(job, undisturbed, model, optimizer):
     options = {"TEST_MODEL": model, "TEST_OPTIMIZER": optimizer}

@@ -9,6 +9,7 @@ from torch.utils.data import TensorDataset
 
 from concertina import elastic, process, state, sums
 from concertina.engine import Trainee
+from concertina.membership import Pending
 from concertina.mesh import GroupBroken
 from concertina.optimizing import Clipping, Optimizers
 from concertina.reduction import Reduction
@@ -24,7 +25,7 @@ def test_bounds_that_an_overflow_raised_do_not_outlive_a_break():
     engine._membership.completed = 0
 
     def survive():
-        engine._enter(mesh, 0, [])
+        engine._enter(mesh, Pending({"generation": 1, "members": []}))
         computing = engine._take_step()
         for attempt in range(2):
             next(computing)

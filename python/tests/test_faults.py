@@ -242,6 +242,32 @@ def test_a_newcomer_without_memory_for_the_state_says_so_and_the_others_go_on(jo
     assert any("has no memory to take part and ends: OSError" in text for text in running.outputs().values())
 
 
+def test_a_worker_whose_weights_half_a_state_has_overwritten_begins_no_job_with_them(job, undisturbed):  # noqa: F811
+    running = job(TEST_LARGE_BYTES=1)
+    running.gate(5)
+    running.grow_to(2)
+    running.run(lambda: running.step() >= 5)
+    (spoilt,) = running.start(1, TEST_DAMAGED_STATE="3")
+    others = list(running.current)
+    running.run(lambda: running.workers[spoilt].address is not None)
+
+    def kill_others(job, name, message):
+        if name == spoilt and message["type"] == "broken":
+            for other in others:
+                if job.workers[other].alive:
+                    job.kill(other)
+
+    running.watchers.append(kill_others)
+    running.want(running.desired + [spoilt])
+    running.run(lambda: running.pending is not None and running.pending["committed"])
+    running.gate(1000)
+    running.run(lambda: not running.workers[spoilt].alive)
+    assert len(died(running)) == 3
+    assert "Half of a state has overwritten the first weights" in "".join(running.outputs().values())
+    running.grow_to(1)
+    assert finished(running) == undisturbed()[0]
+
+
 @pytest.mark.parametrize("when", ["2", "2:step"])
 def test_a_worker_of_the_first_generation_without_memory_does_not_end_the_job(job, undisturbed, when):  # noqa: F811
     running = job(TEST_WIDTH=70_000)

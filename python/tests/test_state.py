@@ -146,6 +146,62 @@ def test_what_was_asked_for_beforehand_is_used_once_and_anything_else_is_new():
     assert rooms.empty([0, 5], torch.int8).shape == (0, 5) and rooms.empty([], torch.float32).dim() == 0
 
 
+def test_memory_made_ready_holds_what_fits_in_and_gives_way_to_other_memory():
+    value, before = large(), len(os.listdir("/proc/self/fd"))
+    _, tensors = state.pack(value, copy=False)
+    views = [state.view(each) for each in tensors]
+    size = sum(map(len, views))
+    for room, fits in ((size + 100, True), (size, True), (size - 1, False), (0, False)):
+        with transfer.Shared(room) as shared:
+            descriptor = shared._descriptor
+            offer = shared.fill(views)
+            assert (shared._size == room > 0) == fits
+            assert shared._descriptor == descriptor or not fits
+            content = transfer._opened(offer)
+            found = [bytearray(len(each)) for each in views]
+            with os.fdopen(content, "rb", buffering=0) as file:
+                transfer._read(file, [memoryview(each) for each in found if each])
+            assert found == [bytearray(each) for each in views]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_memory_that_cannot_be_made_ready_is_none(monkeypatch):
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "posix_fallocate", no_memory)
+    with transfer.Shared(transfer.SHARED_BYTES) as shared:
+        assert (shared._descriptor, shared._size) == (-1, 0)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_large_tensors_arrive_in_the_place_of_those_that_are_like_them():
+    def one(fill):
+        return {
+            "whole": torch.full((state.LARGE_BYTES,), fill, dtype=torch.uint8),
+            "wider": torch.full((state.LARGE_BYTES + fill,), fill, dtype=torch.uint8),
+            "other": torch.full((state.LARGE_BYTES,), fill).to([torch.int8, torch.uint8][fill]),
+            "last": torch.full((8, 16, 128, 128), float(fill)).to(memory_format=torch.channels_last),
+            "small": torch.full((3,), fill),
+            "turned": torch.full((2048, 2048), fill).t(),
+        }
+
+    sent = {"step": 3, "weights": one(1), "others": [one(1)["whole"]]}
+    mine = {"weights": one(0), "others": [one(0)["whole"]], "whole": one(0)["whole"]}
+    formed = meshes(2)
+    _, received = together(
+        [
+            lambda: transfer.send(formed[0], [1], sent),
+            lambda: transfer.receive(formed[1], 0, state.Rooms([state.LARGE_BYTES] * 3, mine)),
+        ]
+    )
+    assert same(received, sent)
+    in_place = [name for name, each in mine["weights"].items() if each.data_ptr() == received["weights"][name].data_ptr()]
+    assert in_place == ["whole"]
+    assert int(mine["weights"]["whole"].min()) == 1 and int(mine["weights"]["small"].max()) == 0
+    assert int(mine["others"][0].max()) == 0 and int(mine["whole"].max()) == 0
+    for mesh in formed:
+        mesh.close()
+
+
 @pytest.mark.parametrize("offer", [b"", b"[]", b'{"path": "/etc/passwd", "token": ""}', b'{"path": "/proc/1/fd/99999", "token": "00"}', b"\xff"])
 def test_an_offer_that_is_none_is_declined(offer):
     assert transfer._opened(offer) is None
@@ -183,8 +239,8 @@ def test_the_checksum_depends_on_every_byte_and_on_the_place_of_each_row(size):
 def test_a_stream_with_a_wrong_checksum_is_refused():
     first, second = meshes(2)
     header, tensors = state.pack(example(), copy=True)
-    frame = (len(header)).to_bytes(8, "big") + (1).to_bytes(4, "big") + (0).to_bytes(4, "big") + header
-    views = [state.view(tensor) for tensor in tensors]
+    frame = (len(header)).to_bytes(8, "big") + (0).to_bytes(4, "big") + header
+    views = [*(state.view(tensor) for tensor in tensors), memoryview((1).to_bytes(4, "big"))]
     thread = threading.Thread(target=lambda: first.exchange({1: [memoryview(frame), *views]}, {}))
     thread.start()
     with pytest.raises(state.DamagedState, match="checksum"):
