@@ -435,6 +435,9 @@ class Engine:
         self._prepared = self._new_reduction(pending.mesh)
         for each in (self._trainee.mean, *self._buckets.memory, self._prepared.memory):
             each.zero_()
+        self._touch_memory()
+
+    def _touch_memory(self) -> None:
         if self._keeps_memory:
             process.touch_memory(STEPS_OF_GRADIENTS * self._trainee.mean.numel() * self._trainee.mean.element_size())
 
@@ -478,6 +481,8 @@ class Engine:
         self._hyperparameters_sent = None
         self._agreed = -1
         stateless = self.step < 0
+        if stateless and prepared is None:
+            self._touch_memory()
         if mesh.rank == source:
             if stateless:
                 self._start()

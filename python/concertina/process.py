@@ -25,6 +25,7 @@ from concertina import batches, partition
 LONGEST_TRACEBACK = 19_000
 LONGEST_ERROR = 1_000
 LONGEST_YIELD_SECONDS = 5.0
+MOST_TOUCHED_BYTES = 1 << 30
 
 # Of the C library's mallopt, by the names of malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -77,8 +78,9 @@ def keep_memory() -> bool:
 
 
 def touch_memory(size: int) -> None:
-    """After `keep_memory`: have so many bytes ready for what is allocated next, in ordinary use at once or over several steps."""
-    torch.empty(size, dtype=torch.uint8).zero_()
+    """After `keep_memory`: have so many bytes, though at most 1 GiB and what there is, ready for what is allocated next."""
+    with contextlib.suppress(RuntimeError, MemoryError):
+        torch.empty(min(size, MOST_TOUCHED_BYTES), dtype=torch.uint8).zero_()
 
 
 def take_priority_back() -> None:
