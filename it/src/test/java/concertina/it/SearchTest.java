@@ -222,6 +222,25 @@ class SearchTest {
     }
 
     @Test
+    void trialsThatWereLostWithTheirAgentRunAgain() throws IOException {
+        random("lost", 4);
+        Waiting.until("two trials to run", LIMIT, SearchTest::runs, runs -> runs.size() == 2, platform::logs);
+
+        platform.killAgent("node1");
+        platform.startAgent("node1", 2);
+        open();
+
+        JsonNode task = awaitEnd("lost");
+        assertThat(task.get("state").asString()).as(task.toString()).isEqualTo("FINISHED");
+        assertThat(task.get("progress").asString()).isEqualTo("4/4");
+        assertThat(task.get("failed").asInt()).isZero();
+        assertThat(runs()).hasSize(6).containsAll(jobs(task));
+        for (String first : runs().subList(0, 2)) {
+            assertThat(client.state(first)).isEqualTo("ERROR");
+        }
+    }
+
+    @Test
     void whatASearchBeganWithOutlivesAKilledServer() throws IOException {
         open();
         random("earlier", 3);

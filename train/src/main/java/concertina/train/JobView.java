@@ -74,6 +74,13 @@ public record JobView(
                 latest);
     }
 
+    /** Whether it failed, or may have, because an agent was lost with one of its workers; elastic jobs go on without such a worker. */
+    public boolean lostWithAgent() {
+        return state == JobState.ERROR
+                && !spec.framework().elastic()
+                && workers.stream().anyMatch(WorkerView::lost);
+    }
+
     /** The workers that live, and so many of those that are gone as came last, in their order. */
     public List<WorkerView> livingAndLatest(int gone) {
         long older = workers.stream().filter(worker -> !worker.alive()).count() - gone;
@@ -105,7 +112,12 @@ public record JobView(
             @Nullable Integer exitCode,
             @Nullable Integer signal,
             @Nullable Double microMillis,
-            String slow) {}
+            String slow) {
+        /** Whether it is gone with its agent, so that nobody knows how it ended. */
+        public boolean lost() {
+            return !alive && exitCode == null && signal == null;
+        }
+    }
 
     /**
      * One activated generation.

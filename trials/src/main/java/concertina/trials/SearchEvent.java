@@ -44,7 +44,8 @@ public sealed interface SearchEvent {
     record SamplerSaved(String state) implements SearchEvent {}
 
     /**
-     * A trial that was under way when the search was stopped runs again; under the same id if its job can go on.
+     * A trial that was under way when the search was stopped, or whose job was lost with an agent, runs again; under the same id if its
+     * job can go on.
      *
      * @param before when that job had ended, by which its next end is told apart; null for a new job
      */

@@ -83,6 +83,7 @@ final class SearchLife {
                 jobs.remove(trial.job);
                 trial.job = retried.job();
                 jobs.put(trial.job, trial);
+                trial.losses += trial.stopped ? 0 : 1;
                 trial.stopped = false;
                 trial.endBefore = retried.before();
             }

@@ -328,6 +328,10 @@ final class SearchRun {
     private void settle() {
         for (JobId job = ended.poll(); job != null; job = ended.poll()) {
             Optional<TrialLife> trial = ledger.trial(job);
+            if (trial.filter(jobs::lost).isPresent() && ledger.active() && ledger.closing() == null) {
+                jobs.repeat(trial.orElseThrow(), this);
+                continue;
+            }
             Optional<SearchEvent.TrialEnded> end = trial.flatMap(jobs::outcome);
             if (end.isPresent()) {
                 if (earlyStops != null) {

@@ -30,6 +30,9 @@ final class TrialJobs {
     }
 
     private static final Logger LOG = LoggerFactory.getLogger(TrialJobs.class);
+    /** A trial that takes its agents with it must not go through all of them. */
+    private static final int MOST_LOSSES = 3;
+
     private static final String CHECKPOINTS = "checkpoint/step-*.state";
 
     private final Searcher.Parts parts;
@@ -105,7 +108,10 @@ final class TrialJobs {
         return switch (job.state()) {
             case PENDING, STARTING, RUNNING -> Optional.empty();
             case FINISHED -> ended(trial, job, measured(job));
-            case ERROR -> ended(trial, job, new TrialResult.Failed(job.reason()));
+            case ERROR ->
+                trial.stopped && job.lostWithAgent()
+                        ? Optional.empty()
+                        : ended(trial, job, new TrialResult.Failed(job.reason()));
             case KILLED ->
                 verdict != null
                         ? ended(trial, job, stopped(trial, verdict, measured(job)))
@@ -159,19 +165,42 @@ final class TrialJobs {
                 continue;
             }
             Optional<JobView> old = parts.jobs().find(trial.job);
-            if (old.isPresent() && old.get().state() != JobState.KILLED) {
+            if (old.isPresent()
+                    && old.get().state() != JobState.KILLED
+                    && !old.get().lostWithAgent()) {
                 continue;
             }
             Instant end = old.map(JobView::endedAt).orElse(null);
             boolean goesOn = old.isPresent() && end != null && canGoOn(old.get());
-            JobId before = trial.job;
-            JobId job = goesOn ? before : parts.jobs().nextId();
-            if (ledger.record(new SearchEvent.TrialRetried(trial.number, job, goesOn ? end : null))) {
-                parts.unfollow(before);
-                parts.follow(job, run);
-                toldToStop.remove(before);
-                unsent.add(trial);
-            }
+            again(trial, goesOn ? trial.job : parts.jobs().nextId(), goesOn ? end : null, run);
+        }
+    }
+
+    /** Whether the trial's job was lost with an agent, which says nothing about the trial. */
+    boolean lost(TrialLife trial) {
+        return !trial.stopped
+                && trial.verdict == null
+                && trial.losses < MOST_LOSSES
+                && parts.jobs().find(trial.job).filter(JobView::lostWithAgent).isPresent();
+    }
+
+    /** Runs such a trial again. */
+    void repeat(TrialLife trial, SearchRun run) {
+        LOG.info(
+                "search {}: trial {} runs again, an agent was lost with job {}",
+                ledger.name(),
+                trial.number,
+                trial.job);
+        again(trial, parts.jobs().nextId(), null, run);
+    }
+
+    private void again(TrialLife trial, JobId job, @Nullable Instant end, SearchRun run) {
+        JobId before = trial.job;
+        if (ledger.record(new SearchEvent.TrialRetried(trial.number, job, end))) {
+            parts.unfollow(before);
+            parts.follow(job, run);
+            toldToStop.remove(before);
+            unsent.add(trial);
         }
     }
 

@@ -23,6 +23,9 @@ final class TrialLife {
     /** Whether the search was stopped while this was under way, and it has not been retried since. */
     boolean stopped;
 
+    /** How often it began again because an agent was lost with its job. */
+    int losses;
+
     /** That it is to be stopped early, once that is decided. */
     SearchEvent.@Nullable TrialStopped verdict;
 

@@ -86,6 +86,70 @@ class SearcherTest extends SceneTest {
     }
 
     @Test
+    void aTrialThatWasLostWithItsAgentRunsAgainAlsoAfterTheDeathOfTheServer() {
+        create(SearchScene.spec(2, 1));
+        JobId first = scene.awaitJobs(1).getFirst().id();
+        scene.jobs.lose(first);
+        JobId second = awaitAnother(first);
+        scene.kill();
+        scene.jobs.lose(second);
+        scene.revive();
+        scene.finish(awaitAnother(second), 3);
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 4);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FINISHED);
+        assertThat(over.failed()).isZero();
+        assertThat(over.trials()).hasSize(2);
+        assertThat(over.best().number()).isZero();
+        assertThat(scene.jobs.submitted()).hasSize(4);
+    }
+
+    @Test
+    void aTrialThatTakesOneAgentAfterTheOtherWithItFails() {
+        create(SearchScene.spec(1, 1));
+        JobId job = scene.awaitJobs(1).getFirst().id();
+        for (int losses = 0; losses < 3; losses++) {
+            scene.jobs.lose(job);
+            job = awaitAnother(job);
+        }
+        scene.jobs.lose(job);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.failed()).isEqualTo(1);
+        assertThat(over.trials().getFirst().reason()).contains("was lost with agent node1");
+        assertThat(scene.jobs.submitted()).hasSize(4);
+    }
+
+    @Test
+    void aTrialThatIsLostWhileItsSearchIsBeingStoppedRunsAgainWhenTheSearchGoesOn() {
+        scene.jobs.stopsLate = true;
+        create(SearchScene.spec(1, 1));
+        JobId job = scene.awaitJobs(1).getFirst().id();
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.jobs.lose(job);
+
+        scene.await("the stop", view -> view.state() == SearchState.STOPPED);
+        assertThat(scene.jobs.submitted()).hasSize(1);
+        scene.searcher.restart("s", SearchScene.ADA);
+        scene.finish(awaitAnother(job), 3);
+
+        SearchView over = scene.await("the end", view -> view.state() == SearchState.FINISHED);
+
+        assertThat(over.failed()).isZero();
+    }
+
+    private JobId awaitAnother(JobId before) {
+        scene.await(
+                "another job",
+                view -> !scene.jobs.unfinished().isEmpty()
+                        && !scene.jobs.unfinished().getFirst().id().equals(before));
+        return scene.jobs.unfinished().getFirst().id();
+    }
+
+    @Test
     void aSearchWithoutAnyValueHasFailedAndSaysWhy() {
         create(SearchScene.spec(1, 4));
         scene.finish(scene.awaitJobs(1).getFirst().id(), "[{\"accuracy\": 0.9}]");

@@ -1,5 +1,6 @@
 package concertina.trials;
 
+import concertina.model.AgentId;
 import concertina.model.ConcertinaException;
 import concertina.model.ErrorCode;
 import concertina.model.JobId;
@@ -121,21 +122,37 @@ final class TestingJobs implements Jobs {
     }
 
     synchronized void end(JobId id, JobState state, String reason) {
+        end(id, state, reason, List.of());
+    }
+
+    /** The job fails because an agent is lost with its one worker. */
+    synchronized void lose(JobId id) {
+        JobView.WorkerView lost = new JobView.WorkerView(
+                1,
+                new AgentId("node1"),
+                "127.0.0.1",
+                List.of(),
+                "",
+                false,
+                7,
+                clock.instant(),
+                clock.instant(),
+                null,
+                null,
+                null,
+                "");
+        end(id, JobState.ERROR, "worker " + id + ".1 was lost with agent node1", List.of(lost));
+    }
+
+    private synchronized void end(JobId id, JobState state, String reason, List<JobView.WorkerView> workers) {
         JobView old = views.get(id);
         if (old.state().finalState()) {
             return;
         }
         views.put(
                 id,
-                view(
-                        id,
-                        old.creator(),
-                        old.spec(),
-                        state,
-                        old.submittedAt(),
-                        old.startedAt(),
-                        clock.instant(),
-                        reason));
+                view(id, old.creator(), old.spec(), state, old.submittedAt(), old.startedAt(), clock.instant(), reason)
+                        .with(workers, List.of()));
         listeners.forEach(listener -> listener.accept(id));
     }
 
