@@ -5,6 +5,7 @@ import concertina.model.ErrorCode;
 import io.javalin.http.Context;
 import io.javalin.http.HttpResponseException;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.util.Map;
 import java.util.UUID;
 import org.eclipse.jetty.ee10.servlet.ServletContextRequest;
@@ -36,6 +37,14 @@ final class Errors {
             write(context, known);
         } else if (failure instanceof ConcertinaException known && known.code().kind() != ErrorCode.Kind.INTERNAL) {
             write(context, known.code().httpStatus(), known.code().name(), oneLine(known.getMessage()));
+        } else if (withoutSpace(failure)) {
+            LOG.error("{} {} found a full disk", context.method(), context.path(), failure);
+            ErrorCode code = ErrorCode.NO_SPACE;
+            write(
+                    context,
+                    code.httpStatus(),
+                    code.name(),
+                    "the disk of the server's files is full; free some and try again");
         } else {
             incident(failure, context);
         }
@@ -87,6 +96,19 @@ final class Errors {
     private static boolean abandoned(Throwable failure) {
         return failure instanceof EofException
                 || (failure instanceof IOException && failure.getCause() instanceof EofException);
+    }
+
+    /** Java has only the system's words for it. */
+    private static boolean withoutSpace(Throwable failure) {
+        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+            String words = cause instanceof FileSystemException inFiles ? inFiles.getReason() : cause.getMessage();
+            if (cause instanceof IOException
+                    && words != null
+                    && (words.contains("No space left on device") || words.contains("Disk quota exceeded"))) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static String oneLine(@Nullable String message) {

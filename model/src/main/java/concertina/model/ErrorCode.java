@@ -12,6 +12,8 @@ public enum ErrorCode {
     TOO_LARGE(Kind.USER, 413),
     QUOTA_EXCEEDED(Kind.QUOTA, 429),
     NO_CAPACITY(Kind.CAPACITY, 503),
+    /** A disk of the server's is full. */
+    NO_SPACE(Kind.CAPACITY, 507),
     ENGINE_FAILED(Kind.ENGINE, 500),
     INTERNAL(Kind.INTERNAL, 500);
 

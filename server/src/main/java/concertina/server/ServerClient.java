@@ -276,6 +276,7 @@ final class ServerClient implements AutoCloseable {
             case 413 -> ErrorCode.TOO_LARGE;
             case 429 -> ErrorCode.QUOTA_EXCEEDED;
             case 503 -> ErrorCode.NO_CAPACITY;
+            case 507 -> ErrorCode.NO_SPACE;
             default -> ErrorCode.INTERNAL;
         };
     }

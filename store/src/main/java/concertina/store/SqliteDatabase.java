@@ -28,11 +28,13 @@ import org.jdbi.v3.core.Jdbi;
 import org.jdbi.v3.core.JdbiException;
 import org.sqlite.SQLiteConfig;
 import org.sqlite.SQLiteDataSource;
+import org.sqlite.SQLiteErrorCode;
+import org.sqlite.SQLiteException;
 
 /**
  * The server's database in one file of mode 600, held by one process at a time. A call that returned has reached the disk:
  * neither a killed process nor a power failure takes it back. One connection writes, one reads and never waits for it.
- * Thread-safe; failures come as INTERNAL with one line.
+ * Thread-safe; failures come as INTERNAL with one line, or NO_SPACE.
  */
 public final class SqliteDatabase implements AutoCloseable {
     private static final int BUSY_MILLIS = 10_000;
@@ -239,6 +241,12 @@ public final class SqliteDatabase implements AutoCloseable {
     }
 
     private static ConcertinaException failed(JdbiException e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (cause instanceof SQLiteException inFile && inFile.getResultCode() == SQLiteErrorCode.SQLITE_FULL) {
+                return new ConcertinaException(
+                        ErrorCode.NO_SPACE, "the disk of the server's database is full; nothing was changed", e);
+            }
+        }
         return new ConcertinaException(ErrorCode.INTERNAL, "the database failed: " + reason(e), e);
     }
 

@@ -217,6 +217,33 @@ class SqliteDatabaseTest {
         }
     }
 
+    @Test
+    void aFullDiskIsToldChangesNothingAndPasses() {
+        try (SqliteDatabase database = SqliteDatabase.open(file)) {
+            database.journal().append(List.of(JournalContract.entry("a-1", 1)));
+            String pages = pragma(database, "page_count");
+            pragma(database, "max_page_count = " + pages);
+
+            assertThatExceptionOfType(ConcertinaException.class)
+                    .isThrownBy(() -> {
+                        for (int i = 0; i < 10_000; i++) {
+                            database.journal()
+                                    .append(List.of(
+                                            JournalContract.entry("b-" + i, i), JournalContract.entry("c-" + i, i)));
+                        }
+                    })
+                    .withMessage("the disk of the server's database is full; nothing was changed")
+                    .satisfies(e -> assertThat(e.code()).isEqualTo(ErrorCode.NO_SPACE));
+
+            List<String> jobs = new ArrayList<>();
+            database.journal().replay(entry -> jobs.add(entry.job().value()));
+            assertThat(jobs.stream().filter(job -> job.startsWith("b-")).count())
+                    .isEqualTo(jobs.stream().filter(job -> job.startsWith("c-")).count());
+            pragma(database, "max_page_count = 1000000");
+            database.journal().append(List.of(JournalContract.entry("d-1", 1)));
+        }
+    }
+
     private void refusesToOpen() {
         assertThatExceptionOfType(ConcertinaException.class)
                 .isThrownBy(() -> SqliteDatabase.open(file))

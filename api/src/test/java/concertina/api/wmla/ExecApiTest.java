@@ -8,9 +8,11 @@ import concertina.api.Multipart;
 import concertina.api.ServedTest;
 import concertina.model.JobState;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -159,6 +161,20 @@ class ExecApiTest extends ServedTest {
             assertThat(response.body()).startsWith("Error 400: --model-main is '" + refused + "', accepted: ");
         }
         assertThat(server.jobs.list()).hasSize(1);
+    }
+
+    @Test
+    void aFullDiskIsToldAndTakesNothing() throws IOException {
+        server.jobs.failNextSubmit =
+                new UncheckedIOException(new FileSystemException("/secret/place", null, "No space left on device"));
+
+        HttpResponse<String> answer = server.submit("bob", ARGS, "main.py", "print(1)\n");
+
+        assertThat(answer.statusCode()).isEqualTo(507);
+        assertThat(answer.body())
+                .isEqualTo("Error 507: the disk of the server's files is full; free some and try again\n");
+        assertThat(server.jobs.list()).isEmpty();
+        assertThat(server.files.everything()).isEmpty();
     }
 
     @Test
