@@ -57,13 +57,15 @@ public final class OwnedJobs {
     }
 
     /**
-     * Lets a job go on from its newest checkpoint. Throws CONFLICT when it is not to be resumed or there is no checkpoint of it.
+     * Lets a job go on from its newest checkpoint, or begin if it has not yet. Throws CONFLICT when it is not to be resumed or its
+     * checkpoints are gone.
      */
     public JobView resume(Caller caller, String id) throws IOException {
         JobView job = find(caller, id);
         boolean ended = job.state() == JobState.KILLED || job.state() == JobState.ERROR;
         if (ended
                 && job.spec().framework().elastic()
+                && job.generation() > 0
                 && files.find(job.id(), job.creator(), "checkpoint/step-*.state")
                         .isEmpty()) {
             throw new ConcertinaException(

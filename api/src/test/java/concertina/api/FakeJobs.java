@@ -184,7 +184,7 @@ public final class FakeJobs implements Jobs {
                 workers,
                 job.logicalWorkers(),
                 state.finalState() ? 0 : workers.size(),
-                1,
+                workers.isEmpty() ? 0 : 1,
                 0,
                 0,
                 0,

@@ -125,6 +125,20 @@ class ResumeTest {
     }
 
     @Test
+    void aJobThatWasStoppedWhileItsWorkersLoadedBeginsWhenItIsResumed() {
+        cluster.prepareAtOnce = false;
+        JobId job = cluster.elastic(2, 30);
+        cluster.settle();
+        cluster.trainer.stop(job, ADA);
+        cluster.pass(Duration.ofSeconds(60));
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.KILLED);
+        cluster.prepareAtOnce = true;
+        cluster.trainer.resume(job, ADA);
+        cluster.steps(40);
+        assertThat(cluster.view(job).state()).isEqualTo(JobState.FINISHED);
+    }
+
+    @Test
     void whatCannotGoOnIsRefusedAndUnchanged() {
         JobId running = cluster.elastic(4, 30);
         cluster.steps(2);

@@ -97,6 +97,13 @@ class PlatformApiTest extends ServedTest {
     }
 
     @Test
+    void aJobThatWasStoppedBeforeItTrainedBeginsWhenItIsResumed() {
+        String id = server.submitted("bob", "--exec-start edtPyTorch --model-main main.py --numWorker 2");
+        server.jobs.move(id, JobState.KILLED, 0);
+        assertThat(server.post("bob", JOBS + "/" + id + "/resume").statusCode()).isEqualTo(200);
+    }
+
+    @Test
     void aUserListsItsOwnJobsAndAnAdministratorAll() {
         server.submitted("bob", ARGS);
         server.submitted("eve", ARGS);
