@@ -252,10 +252,9 @@ def test_a_worker_whose_weights_half_a_state_has_overwritten_begins_no_job_with_
     running.run(lambda: running.workers[spoilt].address is not None)
 
     def kill_others(job, name, message):
-        if name == spoilt and message["type"] == "broken":
-            for other in others:
-                if job.workers[other].alive:
-                    job.kill(other)
+        # It says so twice: on its own account, and to the break.
+        while name == spoilt and message["type"] == "broken" and others:
+            job.kill(others.pop())
 
     running.watchers.append(kill_others)
     running.want(running.desired + [spoilt])
