@@ -491,8 +491,12 @@ class Engine:
             if targets:
                 transfer.send(mesh, targets, self._snapshot(), pending.memory)
         elif stateless or mesh.rank in receivers:
-            self._overwritten = self._overwritten or self._rooms is not None
-            content = transfer.receive(mesh, source, self._rooms)
+            # A state that counts is replaced by a whole one only.
+            rooms = self._rooms if stateless else None
+            try:
+                content = transfer.receive(mesh, source, rooms)
+            finally:
+                self._overwritten = self._overwritten or (rooms is not None and rooms.overwriting)
             theirs = content.get("sums") if isinstance(content, dict) else None
             if theirs != self._sums_mode:
                 raise ValueError(f"sums is {self._sums_mode!r} in this worker; accepted is that of rank {source}, {theirs!r}")
@@ -590,7 +594,6 @@ class Engine:
         if not isinstance(content, dict) or len(content.get("bounds", ())) != len(self._bounds):
             raise state.DamagedState("the state is of another model")
         self._trainee.load(content["tensors"], content["optimizer"])
-        self._overwritten = False
         self._bounds = content["bounds"]
         if not content.get("overlapping", True):
             self._overlap.stop_overlapping()

@@ -151,11 +151,12 @@ class Rooms:
     """Memory for large tensors that are about to arrive: asked of the system, and touched, while there is time. `sizes` in bytes.
 
     `alike`: a value like the one that arrives as far as it goes; large tensors in dicts of it are overwritten with those that come in
-    their place. Raises OSError where there is not so much memory.
+    their place, and once that may have begun, `overwriting` says so. Raises OSError where there is not so much memory.
     """
 
     def __init__(self, sizes: Iterable[int] = (), alike: Any = None):
         self._alike = alike
+        self.overwriting = False
         self._free: dict[int, list[mmap.mmap]] = {}
         needed = Counter(sizes)
         needed.subtract(_bytes(each) for each in _tensors(alike) if _fit(each))
@@ -171,6 +172,7 @@ class Rooms:
     def empty(self, shape: list[int], dtype: torch.dtype, place: torch.Tensor | None = None) -> torch.Tensor:
         """A tensor without content: `place` where that is one like it, else in such memory where there is some of its size."""
         if place is not None and _fit(place) and place.dtype == dtype and list(place.shape) == shape:
+            self.overwriting = True
             return place
         if min(shape, default=0) > 0:
             count = math.prod(shape)

@@ -7,7 +7,7 @@ import torch
 from test_mesh import meshes, together
 from torch.utils.data import TensorDataset
 
-from concertina import elastic, process, state, sums
+from concertina import elastic, process, state, sums, transfer
 from concertina.engine import Trainee
 from concertina.membership import Pending
 from concertina.mesh import GroupBroken
@@ -59,6 +59,31 @@ def test_a_state_that_is_not_taken_leaves_the_weights_alone():
         assert job._trainee.weights_digest() == before
     finally:
         job._let_go()
+
+
+@pytest.mark.parametrize("large,stateless,overwritten", [(True, True, True), (True, False, False), (False, True, False)])
+def test_a_state_that_did_not_arrive_has_overwritten_large_weights_of_a_newcomer_only(large, stateless, overwritten, monkeypatch):
+    monkeypatch.setattr(state, "LARGE_BYTES", 1 if large else 1 << 20)
+    model = torch.nn.Linear(2, 1)
+    data = TensorDataset(torch.ones(8, 2), torch.ones(8, 1))
+    job = elastic(model, torch.optim.SGD(model.parameters(), lr=0.1), data, batch_size=2, epochs=1, logical_workers=2)
+    engine, formed = job._engine, meshes(2)
+    engine._membership.completed = -1 if stateless else 3
+    engine._rooms = state.Rooms((), {"tensors": job._trainee.overwritable()})
+    sent = {"step": 4, "tensors": {name: torch.full_like(each, 7.0) for name, each in job._trainee.tensors().items()}}
+    monkeypatch.setattr(transfer, "checksum", lambda header, views: id(views) % (1 << 32))
+
+    def arrive():
+        with pytest.raises(DamagedState):
+            engine._enter(formed[1], Pending({"generation": 1, "members": [], "receivers": [1]}))
+
+    try:
+        together([lambda: transfer.send(formed[0], [1], sent), arrive])
+        assert engine._overwritten == bool((model.weight == 7.0).all()) == overwritten
+    finally:
+        job._let_go()
+        for each in formed:
+            each.close()
 
 
 def test_an_optimizers_state_lies_in_memory_as_where_it_came_from(tmp_path):

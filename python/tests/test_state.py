@@ -182,18 +182,16 @@ def test_large_tensors_arrive_in_the_place_of_those_that_are_like_them():
             "last": torch.full((8, 16, 128, 128), float(fill)).to(memory_format=torch.channels_last),
             "small": torch.full((3,), fill),
             "turned": torch.full((2048, 2048), fill).t(),
+            "either": [torch.zeros(2048, 1024), torch.arange(1.0, (1 << 21) + 1).view(1024, 2048).t()][fill],
         }
 
     sent = {"step": 3, "weights": one(1), "others": [one(1)["whole"]]}
     mine = {"weights": one(0), "others": [one(0)["whole"]], "whole": one(0)["whole"]}
     formed = meshes(2)
-    _, received = together(
-        [
-            lambda: transfer.send(formed[0], [1], sent),
-            lambda: transfer.receive(formed[1], 0, state.Rooms([state.LARGE_BYTES] * 3, mine)),
-        ]
-    )
-    assert same(received, sent)
+    rooms = state.Rooms([state.LARGE_BYTES] * 3, mine)
+    assert not rooms.overwriting and not rooms._free
+    _, received = together([lambda: transfer.send(formed[0], [1], sent), lambda: transfer.receive(formed[1], 0, rooms)])
+    assert rooms.overwriting and same(received, sent)
     in_place = [name for name, each in mine["weights"].items() if each.data_ptr() == received["weights"][name].data_ptr()]
     assert in_place == ["whole"]
     assert int(mine["weights"]["whole"].min()) == 1 and int(mine["weights"]["small"].max()) == 0
