@@ -565,13 +565,13 @@ class Engine:
         """Bytes of each tensor of the state; any thread."""
         try:
             return state.sizes([self._trainee.tensors(), self._trainee.optimizer_state()])
-        except (RuntimeError, ValueError):
-            # The training thread was just adding to them.
+        except Exception:
+            # The training thread was just changing them; how an optimizer takes that is its own affair.
             return []
 
-    def _memory_to_send(self) -> transfer.Shared:
-        """What the present state takes between workers of one machine; any thread."""
-        return transfer.Shared(sum(self._sizes()) + SPARE_BYTES)
+    def _memory_to_send(self, wanted: Callable[[], bool]) -> transfer.Shared:
+        """What the present state takes between workers of one machine, made ready while `wanted`; any thread."""
+        return transfer.Shared(sum(self._sizes()) + SPARE_BYTES, wanted)
 
     def _snapshot(self) -> dict:
         report = self._report

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 
 from concertina.mesh import GroupBroken, Listener, Mesh, refuse_fork
 from concertina.transfer import Shared
 
-# How long a newcomer that still loads its first micro-batches keeps the others from switching.
+# How long a newcomer that still loads its first micro-batches, or a source that makes memory ready, keeps the others from switching.
 LOADING_SECONDS = 10.0
 PREPARING_NICENESS = 10
 
@@ -61,7 +62,7 @@ class Membership:
         self._owed: int | None = None
         listener.completed = lambda: self.completed
         self._process = os.getpid()
-        self._memory: Callable[[], Shared] = Shared
+        self._memory: Callable[[Callable[[], bool]], Shared] = lambda wanted: Shared()
 
     def obey(self, command: dict) -> None:
         """Carry out one command of the server; called by the control thread."""
@@ -110,9 +111,9 @@ class Membership:
         except OSError:
             return -1
 
-    def tell_state(self, sizes: Callable[[], list[int]], memory: Callable[[], Shared]) -> None:
+    def tell_state(self, sizes: Callable[[], list[int]], memory: Callable[[Callable[[], bool]], Shared]) -> None:
         """Both are called by other threads: `sizes` whenever a newcomer wants to know what large tensors it is to receive, `memory` when
-        this worker is to hand the state to others of this machine at a switch."""
+        this worker is to hand the state to others of this machine at a switch, with a function that says whether to go on."""
         self._listener.sizes = sizes
         self._memory = memory
 
@@ -234,7 +235,8 @@ class Membership:
         with contextlib.suppress(OSError):
             # This thread, which ends soon, is to leave the processors to the training.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PREPARING_NICENESS)
-        memory = self._memory()
+        until = time.monotonic() + LOADING_SECONDS
+        memory = self._memory(lambda: not pending.cancelled.is_set() and time.monotonic() < until)
         with self._changed:
             if not pending.cancelled.is_set():
                 pending.memory, memory = memory, Shared()

@@ -15,6 +15,7 @@ import re
 import secrets
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ SHORT_BYTES = 1 << 16
 SHARED_BYTES = 1 << 22
 LONGEST_OFFER_BYTES = 1 << 12
 TOKEN_BYTES = 16
+# After so much of it, whoever makes memory ready looks whether to go on.
+TOUCHED_AT_ONCE_BYTES = 1 << 24
 
 _PATH = re.compile(r"/proc/[0-9]+/fd/[0-9]+")
 _FRAME = struct.Struct("!QI")
@@ -104,21 +107,28 @@ def receive(group: Group, source: int, memory: Rooms | None = None) -> Any:
 class Shared:
     """Memory without a name that other processes of this user on this machine can open; as a context, closed at its end.
 
-    With a size in bytes it is asked of the system and touched at once: that takes several times as long as filling it afterwards. What
-    does not fit in then goes into other memory.
+    With a size in bytes it is asked of the system and touched at once: that takes several times as long as filling it afterwards. Where
+    `wanted` puts an end to that, or where more has to go in, the rest is asked for when it is filled.
     """
 
-    def __init__(self, size: int = 0):
+    def __init__(self, size: int = 0, wanted: Callable[[], bool] = lambda: True):
+        self._process = os.getpid()
         self._descriptor = -1
         self._token = bytearray(secrets.token_bytes(TOKEN_BYTES))
-        self._size = 0
+        self._mapped = torch.empty(0, dtype=torch.uint8)
+        self._touched = 0
         if size < SHARED_BYTES or not hasattr(os, "memfd_create"):
             return
         try:
             self._descriptor = os.memfd_create("concertina-state", os.MFD_CLOEXEC)
-            os.posix_fallocate(self._descriptor, 0, TOKEN_BYTES + size)
-            self._mapped = torch.frombuffer(mmap.mmap(self._descriptor, TOKEN_BYTES + size), dtype=torch.uint8).zero_()
-            self._size = size
+            os.ftruncate(self._descriptor, TOKEN_BYTES + size)
+            self._mapped = torch.frombuffer(mmap.mmap(self._descriptor, TOKEN_BYTES + size), dtype=torch.uint8)
+            while self._touched < len(self._mapped) and wanted():
+                piece = self._mapped[self._touched : self._touched + TOUCHED_AT_ONCE_BYTES]
+                # Touching what the system does not have would end the process.
+                os.posix_fallocate(self._descriptor, self._touched, len(piece))
+                piece.zero_()
+                self._touched += len(piece)
         except OSError:
             self.close()
 
@@ -127,20 +137,18 @@ class Shared:
         size = sum(map(len, views))
         if size < SHARED_BYTES or not hasattr(os, "memfd_create"):
             return b""
-        pieces = (memoryview(self._token), *views)
-        if size <= self._size:
-            at = 0
-            for each in pieces:
-                if each:
-                    self._mapped[at : at + len(each)].copy_(torch.frombuffer(each, dtype=torch.uint8))
-                at += len(each)
-            return self._offer()
-        self.close()
+        ready = TOKEN_BYTES + size <= self._touched
         try:
-            self._descriptor = os.memfd_create("concertina-state", os.MFD_CLOEXEC)
-            for each in pieces:
-                while each:
-                    each = each[os.write(self._descriptor, each) :]
+            if self._descriptor < 0:
+                self._descriptor = os.memfd_create("concertina-state", os.MFD_CLOEXEC)
+            at = 0
+            for each in (memoryview(self._token), *views):
+                if ready and each:
+                    self._mapped[at : at + len(each)].copy_(torch.frombuffer(each, dtype=torch.uint8))
+                    at += len(each)
+                while not ready and each:
+                    count = os.pwrite(self._descriptor, each, at)
+                    at, each = at + count, each[count:]
             return self._offer()
         except OSError:
             # As where memory is short; the sockets need none.
@@ -151,11 +159,13 @@ class Shared:
         return json.dumps({"path": f"/proc/{os.getpid()}/fd/{self._descriptor}", "token": self._token.hex()}).encode()
 
     def close(self) -> None:
-        """Give the memory back. Idempotent."""
-        self._mapped, self._size = torch.empty(0, dtype=torch.uint8), 0
+        """Give the memory back, though processes that were forked meanwhile have it too. Idempotent."""
+        self._mapped, self._touched = torch.empty(0, dtype=torch.uint8), 0
         if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            if os.getpid() == self._process:
+                os.ftruncate(descriptor, 0)
+            os.close(descriptor)
 
     def __del__(self) -> None:
         self.close()

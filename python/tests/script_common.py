@@ -112,7 +112,7 @@ def note_transfers():
     fill, empty, read = concertina.transfer.Shared.fill, concertina.state.Rooms.empty, concertina.transfer._read
 
     def filled(shared, views):
-        notes.write("filled\n" if shared._size else "written\n")
+        notes.write("filled\n" if shared._touched else "written\n")
         return fill(shared, views)
 
     def placed(rooms, shape, dtype, place=None):

@@ -1,15 +1,17 @@
 """What a worker holds after a step that did not come to its end is what it held before."""
 
 import json
+import threading
+import time
 
 import pytest
 import torch
-from test_mesh import meshes, together
+from test_mesh import listeners, meshes, together
 from torch.utils.data import TensorDataset
 
-from concertina import elastic, process, state, sums, transfer
-from concertina.engine import Trainee
-from concertina.membership import Pending
+from concertina import elastic, membership, process, state, sums, transfer
+from concertina.engine import STEPS_OF_GRADIENTS, Trainee
+from concertina.membership import Membership, Pending
 from concertina.mesh import GroupBroken
 from concertina.optimizing import Clipping, Optimizers
 from concertina.reduction import Reduction
@@ -84,6 +86,84 @@ def test_a_state_that_did_not_arrive_has_overwritten_large_weights_of_a_newcomer
         job._let_go()
         for each in formed:
             each.close()
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_worker_touches_the_memory_of_its_steps_once_before_the_first(keeps, monkeypatch):
+    touched = []
+    monkeypatch.setattr(process, "touch_memory", touched.append)
+    model = torch.nn.Linear(2, 1)
+    data = TensorDataset(torch.ones(8, 2), torch.ones(8, 1))
+    first, second = Pending({"generation": 1, "members": []}), Pending({"generation": 2, "members": []})
+    alone = meshes(1)[0]
+    second.mesh = alone
+    for prepares in (True, False):
+        job = elastic(model, torch.optim.SGD(model.parameters(), lr=0.1), data, batch_size=2, epochs=1, logical_workers=2)
+        engine = job._engine
+        monkeypatch.setattr(engine._membership, "sizes_elsewhere", lambda _: [])
+        engine._keeps_memory = keeps
+        try:
+            if prepares:
+                engine._make_room(second)
+            engine._enter(alone, second)
+            assert engine._rooms is None
+            engine._enter(alone, first)
+        finally:
+            job._let_go()
+    assert touched == [STEPS_OF_GRADIENTS * 3 * 4] * (2 * keeps)
+    alone.close()
+
+
+def test_a_state_that_cannot_be_looked_at_just_now_has_no_memory_made_ready(monkeypatch):
+    """Whatever it raises, the thread that asks goes on to say that the generation stands."""
+    monkeypatch.setattr(transfer, "SHARED_BYTES", 1 << 20)
+    model = torch.nn.Linear(2, 1)
+    data = TensorDataset(torch.ones(8, 2), torch.ones(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    job = elastic(model, optimizer, data, batch_size=2, epochs=1)
+    try:
+        monkeypatch.setattr(optimizer, "state_dict", lambda: {}["gone"])
+        with job._engine._memory_to_send(lambda: True) as memory:
+            assert memory._descriptor < 0
+    finally:
+        job._let_go()
+
+
+@pytest.mark.parametrize("end", ["time", "abandon", "break"])
+def test_a_source_makes_memory_ready_while_the_generation_stands_and_not_for_long(end, monkeypatch):
+    monkeypatch.setattr(membership, "LOADING_SECONDS", 0.2 if end == "time" else 60.0)
+    (here, there), members = listeners(2)
+    said, begun, given = [], threading.Event(), []
+    mine = Membership(members[0][0], here, said.append)
+    mine.completed = 5
+
+    def memory(wanted):
+        begun.set()
+        while wanted():
+            time.sleep(0.01)
+        given.append(transfer.Shared(transfer.SHARED_BYTES))
+        return given[0]
+
+    mine.tell_state(list, memory)
+    told = [{"worker": worker, "address": address} for worker, address in members]
+    mine.obey({"type": "generation", "generation": 2, "members": told, "receivers": [1]})
+    other = there.form(2, members, threading.Event())
+    try:
+        assert begun.wait(10)
+        if end != "time":
+            mine.obey({"type": end, "generation": 2})
+        until = time.monotonic() + 10
+        while not (said if end == "time" else given and given[0]._descriptor < 0):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert [each["type"] for each in said] == {"time": ["formed"], "abandon": [], "break": ["broken"]}[end]
+        assert (given[0]._descriptor >= 0) == (end == "time")
+        mine.leave()
+        assert given[0]._descriptor < 0
+    finally:
+        other.close()
+        here.close()
+        there.close()
 
 
 def test_an_optimizers_state_lies_in_memory_as_where_it_came_from(tmp_path):

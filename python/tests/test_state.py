@@ -146,30 +146,71 @@ def test_what_was_asked_for_beforehand_is_used_once_and_anything_else_is_new():
     assert rooms.empty([0, 5], torch.int8).shape == (0, 5) and rooms.empty([], torch.float32).dim() == 0
 
 
-def test_memory_made_ready_holds_what_fits_in_and_gives_way_to_other_memory():
+def content(offer, views):
+    found = [bytearray(len(each)) for each in views]
+    with os.fdopen(transfer._opened(offer), "rb", buffering=0) as file:
+        transfer._read(file, [memoryview(each) for each in found if each])
+    return found
+
+
+@pytest.mark.parametrize("missing", [-100, 0, 1, 1 << 40])
+def test_memory_made_ready_is_used_and_grows_where_more_has_to_go_in(missing):
     value, before = large(), len(os.listdir("/proc/self/fd"))
     _, tensors = state.pack(value, copy=False)
     views = [state.view(each) for each in tensors]
-    size = sum(map(len, views))
-    for room, fits in ((size + 100, True), (size, True), (size - 1, False), (0, False)):
-        with transfer.Shared(room) as shared:
-            descriptor = shared._descriptor
-            offer = shared.fill(views)
-            assert (shared._size == room > 0) == fits
-            assert shared._descriptor == descriptor or not fits
-            content = transfer._opened(offer)
-            found = [bytearray(len(each)) for each in views]
-            with os.fdopen(content, "rb", buffering=0) as file:
-                transfer._read(file, [memoryview(each) for each in found if each])
-            assert found == [bytearray(each) for each in views]
+    room = max(0, sum(map(len, views)) - missing)
+    with transfer.Shared(room) as shared:
+        descriptor = shared._descriptor
+        assert shared._touched == (room and transfer.TOKEN_BYTES + room)
+        offer = shared.fill(views)
+        assert shared._descriptor == descriptor or not room
+        assert content(offer, views) == [bytearray(each) for each in views]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+def test_memory_that_was_not_wanted_to_its_end_is_asked_for_when_it_is_filled(pieces, monkeypatch):
+    monkeypatch.setattr(transfer, "TOUCHED_AT_ONCE_BYTES", 1 << 21)
+    wanted = iter([True] * pieces + [False])
+    given = torch.arange(1 << 20)
+    views = [state.view(given)]
+    with transfer.Shared(len(views[0]), lambda: next(wanted)) as shared:
+        assert shared._touched == pieces << 21 == 512 * os.fstat(shared._descriptor).st_blocks
+        assert content(shared.fill(views), views) == [bytearray(views[0])]
+
+
+def test_memory_is_given_back_though_a_forked_process_has_it_too():
+    """Processes that load micro-batches live on; one that drops its copy takes nothing from the others."""
+    given = torch.arange(1 << 20)
+    views = [state.view(given)]
+    shared = transfer.Shared(len(views[0]))
+    there, here = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(there[1])
+        kept = os.dup(shared._descriptor)
+        shared.close()
+        os.write(here[1], b"%d" % kept)
+        os.read(there[0], 1)
+        os._exit(0)
+    kept = f"/proc/{child}/fd/{int(os.read(here[0], 10))}"
+    try:
+        assert content(shared.fill(views), views) == [bytearray(views[0])]
+        assert os.stat(kept).st_blocks * 512 > len(views[0])
+        shared.close()
+        assert os.stat(kept).st_blocks == 0
+    finally:
+        os.write(there[1], b"x")
+        os.waitpid(child, 0)
+        for each in (*there, *here):
+            os.close(each)
 
 
 def test_memory_that_cannot_be_made_ready_is_none(monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(os, "posix_fallocate", no_memory)
     with transfer.Shared(transfer.SHARED_BYTES) as shared:
-        assert (shared._descriptor, shared._size) == (-1, 0)
+        assert (shared._descriptor, shared._touched) == (-1, 0)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
