@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from concertina import process
 
@@ -57,6 +58,14 @@ def test_memory_that_was_touched_holds_the_first_steps_already():
 def test_more_memory_than_there_is_is_not_touched(monkeypatch):
     monkeypatch.setattr(process, "MOST_TOUCHED_BYTES", 1 << 60)
     process.touch_memory(1 << 60)
+
+
+def test_of_a_large_model_not_all_memory_is_touched(monkeypatch):
+    asked, empty = [], torch.empty
+    monkeypatch.setattr(torch, "empty", lambda size, **kind: asked.append(size) or empty(1, **kind))
+    process.touch_memory(1 << 20)
+    process.touch_memory(1 << 40)
+    assert asked == [1 << 20, process.MOST_TOUCHED_BYTES]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
