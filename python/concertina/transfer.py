@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +62,8 @@ def send(group: Group, receivers: list[int], value: Any, shared: Shared | None =
     views = [view(tensor) for tensor in tensors]
     beside = group.beside()
     near = [each for each in receivers if each in beside]
-    with shared or Shared() as memory:
+    memory = shared or Shared()
+    try:
         offer = memory.fill(views) if near else b""
         offers = {each: offer if each in near else b"" for each in receivers}
         frames = {each: memoryview(_FRAME.pack(len(header), len(offers[each])) + header + offers[each]) for each in receivers}
@@ -74,6 +76,9 @@ def send(group: Group, receivers: list[int], value: Any, shared: Shared | None =
         group.exchange({each: [*views, check] if each in through else [check] for each in receivers}, {})
         # The memory stays until everybody has read it.
         group.exchange({}, {each: [memoryview(bytearray(1))] for each in receivers if each not in through})
+    finally:
+        # It takes as long as filling it, and longer, and nobody need wait for it.
+        threading.Thread(target=memory.close, name="concertina-give-back", daemon=True).start()
 
 
 def receive(group: Group, source: int, memory: Rooms | None = None) -> Any:
