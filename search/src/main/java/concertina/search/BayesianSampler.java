@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Algorithm.</b> The middle of the space and points of a scrambled Sobol sequence come first. Then hyperparameters are fitted, see
  * {@link Surrogate}: after each trial, later after every twelfth part more of them, always from the trials alone, so that a sampler told
  * the same has the same; while trials are few, several are drawn that explain them about as well, and their expectations averaged. The point of greatest log expected improvement wins, see {@link AcquisitionSearch}. Once little is expected of
- * the neighbourhood of the best point, every other suggestion goes where an improvement by a good deal is likeliest if the model knew less. Running trials are taken for what is expected of them, failed ones for as bad as the worst.
+ * the neighbourhood of the best point, every fourth suggestion goes where an improvement by a good deal is likeliest if the model knew less. Running trials are taken for what is expected of them, failed ones for as bad as the worst.
  *
  * <p><b>Constraints.</b> Time and memory stop growing at a few hundred trials, see {@link Results}.
  */
@@ -55,7 +55,10 @@ public final class BayesianSampler implements Sampler {
     private static final int CLIMB = 40;
     /** Log of the expected improvement below which the best place is exhausted, in deviations of the losses as the model sees them. */
     private static final double LITTLE = Math.log(0.01);
-    /** What is looked for elsewhere then, in the same unit. */
+    /** One suggestion of so many looks elsewhere then: more often, the neighbourhood of the minimum takes twice as long. */
+    private static final int FAR = 4;
+
+    /** What is looked for elsewhere, in the same unit. */
     private static final double MUCH = 0.3;
     /** How much shorter the model's lengthscales are then, squared, since it is too sure of regions that it has hardly seen. */
     private static final double DOUBT = 4;
@@ -117,7 +120,7 @@ public final class BayesianSampler implements Sampler {
         double[] weights = surrogate.losses().getFirst().weights();
         List<Found> near = new AcquisitionSearch(features, acquisition, weights, random)
                 .search(everywhere, good, MOVES, CLIMB, place -> true);
-        boolean far = acquisition.improves() && near.getFirst().score() < LITTLE && Math.floorMod(number, 2) == 0;
+        boolean far = acquisition.improves() && near.getFirst().score() < LITTLE && Math.floorMod(number, FAR) == 0;
         List<Found> found = !far
                 ? near
                 : new AcquisitionSearch(
