@@ -120,6 +120,8 @@ class RayTrain:
         self._nodes = 1
         # Ray puts sockets there, whose names must be short.
         self._scratch = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+        # Ray writes a file there, too, and does not make the folder itself.
+        os.makedirs("/tmp/ray", exist_ok=True)
         self._command = [interpreter, os.path.join(BENCH, "scripts", "ray", "main.py"), *model.split(), f"--global-batch={batch}"]
         self._command += [f"--checkpoint-steps={checkpoint_steps}", f"--folder={folder}", f"--trace={self.trace}"]
         self._command += [f"--interval={RESIZE_SECONDS}", f"--scratch={self._scratch}"]
