@@ -110,7 +110,7 @@ def receive(group: Group, source: int, memory: Rooms | None = None) -> Any:
 
 
 class Shared:
-    """Memory without a name that other processes of this user on this machine can open; as a context, closed at its end.
+    """Memory without a name that other processes of this user on this machine can open.
 
     With a size in bytes it is asked of the system and touched at once: that takes several times as long as filling it afterwards. Where
     `wanted` puts an end to that, or where more has to go in, the rest is asked for when it is filled.
@@ -173,12 +173,6 @@ class Shared:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        self.close()
-
-    def __enter__(self) -> Shared:
-        return self
-
-    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -32,6 +32,7 @@ for _ in range(10):
 print(faults() - before)
 """
 PAGES = 10 * 12 * 512
+glibc_only = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
 
 
 def faults(*arguments, **settings):
@@ -44,13 +45,13 @@ def faults(*arguments, **settings):
     return int(done.stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+@glibc_only
 def test_memory_of_a_step_is_kept_for_the_next():
     # A small thing in the gap that a step left costs the next some memory more, seldom, and at any step.
     assert faults("keep") < PAGES / 10
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+@glibc_only
 def test_memory_that_was_touched_holds_the_first_steps_already():
     assert faults("keep", "touch") < PAGES / 100
 
@@ -68,6 +69,6 @@ def test_of_a_large_model_not_all_memory_is_touched(monkeypatch):
     assert asked == [1 << 20, process.MOST_TOUCHED_BYTES]
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in its own way")
+@glibc_only
 def test_a_setting_of_malloc_in_the_environment_is_respected():
     assert faults("keep", MALLOC_MMAP_THRESHOLD_="65536") > PAGES / 2

@@ -1,5 +1,6 @@
 """State as bytes: what goes in comes out, and nothing else than plain data can come out."""
 
+import contextlib
 import errno
 import json
 import math
@@ -163,7 +164,7 @@ def test_memory_made_ready_is_used_and_grows_where_more_has_to_go_in(missing):
     _, tensors = state.pack(value, copy=False)
     views = [state.view(each) for each in tensors]
     room = max(0, sum(map(len, views)) - missing)
-    with transfer.Shared(room) as shared:
+    with contextlib.closing(transfer.Shared(room)) as shared:
         descriptor = shared._descriptor
         assert shared._touched == (room and transfer.TOKEN_BYTES + room)
         offer = shared.fill(views)
@@ -178,7 +179,7 @@ def test_memory_that_was_not_wanted_to_its_end_is_asked_for_when_it_is_filled(pi
     wanted = iter([True] * pieces + [False])
     given = torch.arange(1 << 20)
     views = [state.view(given)]
-    with transfer.Shared(len(views[0]), lambda: next(wanted)) as shared:
+    with contextlib.closing(transfer.Shared(len(views[0]), lambda: next(wanted))) as shared:
         assert shared._touched == pieces << 21 == 512 * os.fstat(shared._descriptor).st_blocks
         assert content(shared.fill(views), views) == [bytearray(views[0])]
 
@@ -213,7 +214,7 @@ def test_memory_is_given_back_though_a_forked_process_has_it_too():
 def test_memory_that_cannot_be_made_ready_is_none(monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(os, "posix_fallocate", no_memory)
-    with transfer.Shared(transfer.SHARED_BYTES) as shared:
+    with contextlib.closing(transfer.Shared(transfer.SHARED_BYTES)) as shared:
         assert (shared._descriptor, shared._touched) == (-1, 0)
     assert len(os.listdir("/proc/self/fd")) == before
 
