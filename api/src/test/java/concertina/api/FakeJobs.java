@@ -123,6 +123,9 @@ public final class FakeJobs implements Jobs {
     }
 
     @Override
+    public void rank(String group, List<JobId> bestFirst) {}
+
+    @Override
     public ClusterStatus cluster() {
         Slot.Kind kind = gpus ? Slot.Kind.GPU : Slot.Kind.CPU;
         return new ClusterStatus(List.of(new AgentStatus(

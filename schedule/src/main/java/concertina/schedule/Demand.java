@@ -5,6 +5,7 @@ import concertina.model.SlotId;
 import concertina.model.UserName;
 import java.time.Instant;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What one unfinished job wants and holds.
@@ -15,6 +16,7 @@ import java.util.List;
  * @param slotsPerWorker slots of each worker, all on one agent
  * @param resizedAt when its number of workers last changed; the submission when it never did
  * @param held its workers in rank order
+ * @param standing its place among the jobs of one group; null where there is none
  */
 public record Demand(
         JobId job,
@@ -26,7 +28,8 @@ public record Demand(
         boolean gpu,
         int slotsPerWorker,
         Shape shape,
-        List<Holding> held) {
+        List<Holding> held,
+        @Nullable Standing standing) {
     public Demand {
         if (slotsPerWorker < 1) {
             throw new IllegalArgumentException(
@@ -35,7 +38,7 @@ public record Demand(
         held = List.copyOf(held);
     }
 
-    /** A demand whose size counts as settled since its submission. */
+    /** A demand of no group, whose size counts as settled since its submission. */
     public Demand(
             JobId job,
             UserName creator,
@@ -46,7 +49,21 @@ public record Demand(
             int slotsPerWorker,
             Shape shape,
             List<Holding> held) {
-        this(job, creator, consumer, priority, submittedAt, submittedAt, gpu, slotsPerWorker, shape, held);
+        this(job, creator, consumer, priority, submittedAt, submittedAt, gpu, slotsPerWorker, shape, held, null);
+    }
+
+    /**
+     * Where a job stands among those of a group, such as the trials of one search. Jobs of a group exchange their turns among each
+     * other when slots beyond the first worker are shared; towards all other jobs nothing changes.
+     *
+     * @param place the least goes first
+     */
+    public record Standing(String group, int place) {}
+
+    /** The same demand at a moment at which its workers are others. */
+    Demand holding(List<Holding> now, Instant resized) {
+        return new Demand(
+                job, creator, consumer, priority, submittedAt, resized, gpu, slotsPerWorker, shape, now, standing);
     }
 
     /** How many workers a job can use. */

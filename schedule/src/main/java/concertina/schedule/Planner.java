@@ -40,7 +40,8 @@ import org.jspecify.annotations.Nullable;
  *       needed when a running job is about to end, since nobody knows how long a script runs.
  *   <li>elastic jobs share what is left, reserved slots too because they give those back: the one whose next useful size
  *       is the smallest grows first (max-min by slots, every job with equal weight, whoever submitted it). When a next
- *       size no longer fits, left-over slots go where they speed up most per slot.
+ *       size no longer fits, left-over slots go where they speed up most per slot. Among equals the order of submission
+ *       decides, in which the jobs of a group take each other's turns by their standing.
  * </ol>
  * What a priority cannot use goes to the next lower one. Once jobs have started, those that wait for slots to come back may
  * be better off with others; so the plan is made again on its own result until nothing is added.
@@ -58,10 +59,10 @@ public final class Planner {
     private static final Comparator<Job> SMALLEST_NEXT = Comparator.<Job>comparingInt(
                     job -> job.nextSize() * job.width())
             .thenComparing(Comparator.comparingDouble(Job::gainPerSlot).reversed())
-            .thenComparingInt(job -> job.order);
+            .thenComparingInt(job -> job.turn);
 
     private static final Comparator<Job> LARGEST_GAIN =
-            Comparator.comparingDouble(Job::gainPerSlot).reversed().thenComparingInt(job -> job.order);
+            Comparator.comparingDouble(Job::gainPerSlot).reversed().thenComparingInt(job -> job.turn);
 
     private final Pool pool;
     private final List<Job> jobs = new ArrayList<>();
@@ -76,6 +77,27 @@ public final class Planner {
         this.reasons = new Reasons(pool);
         for (Demand demand : demands.stream().sorted(ORDER).toList()) {
             jobs.add(new Job(demand, jobs.size()));
+        }
+        exchangeTurns();
+    }
+
+    /** Within each group the turns stay the same and go to its jobs by their standing. */
+    private void exchangeTurns() {
+        Map<String, List<Job>> groups = new HashMap<>();
+        for (Job job : jobs) {
+            Demand.Standing standing = job.demand.standing();
+            if (standing != null) {
+                groups.computeIfAbsent(standing.group(), group -> new ArrayList<>())
+                        .add(job);
+            }
+        }
+        for (List<Job> group : groups.values()) {
+            int[] turns = group.stream().mapToInt(job -> job.turn).toArray();
+            // Stable, so that equal places keep the order of submission.
+            group.sort(Comparator.comparingInt(Job::place));
+            for (int index = 0; index < turns.length; index++) {
+                group.get(index).turn = turns[index];
+            }
         }
     }
 
@@ -300,20 +322,22 @@ public final class Planner {
     /** A demand and what this plan has given it so far. */
     final class Job {
         final Demand demand;
-        final int order;
         final List<Worker> living = new ArrayList<>();
         /** Slots of workers to come: some free, some still held by others. */
         final List<List<Cell>> placed = new ArrayList<>();
 
         final boolean leaving;
+        /** When it is served where nothing else decides. */
+        int turn;
+
         int kept;
         List<List<SlotId>> starts = List.of();
         List<Integer> leaves = List.of();
         String reason = "";
 
-        Job(Demand demand, int order) {
+        Job(Demand demand, int turn) {
             this.demand = demand;
-            this.order = order;
+            this.turn = turn;
             for (Holding holding : demand.held()) {
                 if (!holding.leaving()) {
                     living.add(new Worker(holding.ordinal(), pool.cells(holding.slots())));
@@ -324,6 +348,12 @@ public final class Planner {
 
         JobId id() {
             return demand.job();
+        }
+
+        /** Among the jobs of its group. */
+        int place() {
+            Demand.Standing standing = demand.standing();
+            return standing == null ? 0 : standing.place();
         }
 
         int width() {

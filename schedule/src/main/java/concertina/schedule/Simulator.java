@@ -317,7 +317,8 @@ public final class Simulator {
                     arrival.shape(),
                     held.stream()
                             .map(worker -> new Holding(worker.ordinal, worker.slots, worker.leaving))
-                            .toList());
+                            .toList(),
+                    null);
         }
     }
 }

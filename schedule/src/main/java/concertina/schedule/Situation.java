@@ -50,16 +50,6 @@ record Situation(ClusterView view, List<Demand> demands) {
         for (List<SlotId> slots : assignment.starts()) {
             held.add(new Holding(++ordinal, slots, false));
         }
-        return new Demand(
-                demand.job(),
-                demand.creator(),
-                demand.consumer(),
-                demand.priority(),
-                demand.submittedAt(),
-                now,
-                demand.gpu(),
-                demand.slotsPerWorker(),
-                demand.shape(),
-                held);
+        return demand.holding(held, now);
     }
 }

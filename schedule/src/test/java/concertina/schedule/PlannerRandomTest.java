@@ -283,16 +283,19 @@ class PlannerRandomTest {
                     held.add(new Holding(worker, slots, random.nextInt(5) == 0));
                 }
             }
+            Instant submitted = Scene.START.plusSeconds(random.nextInt(5));
             demands.add(new Demand(
                     new JobId("job-" + number),
                     new UserName("user"),
                     "",
                     5000 + random.nextInt(2),
-                    Scene.START.plusSeconds(random.nextInt(5)),
+                    submitted,
+                    submitted,
                     gpu,
                     width,
                     shape,
-                    held));
+                    held,
+                    random.nextBoolean() ? new Demand.Standing("s" + random.nextInt(2), random.nextInt(4)) : null));
         }
         Set<SlotId> open = free.stream()
                 .filter(slot -> random.nextInt(8) > 0)

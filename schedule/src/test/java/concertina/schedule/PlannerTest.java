@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -326,6 +327,56 @@ class PlannerTest {
                         .getFirst()
                         .leaves())
                 .containsExactly(2);
+    }
+
+    /** Targets of the jobs in order of submission. */
+    private static List<Integer> targets(String scene) {
+        return Scene.of(scene).plan().assignments().stream()
+                .map(Plan.Assignment::target)
+                .toList();
+    }
+
+    @Test
+    void whatIsLeftOverGoesToTheLeadingJobOfAGroup() {
+        assertThat(targets("""
+                        node1: 4 cpu
+                        a elastic 4 group s 2
+                        b elastic 4
+                        c elastic 4 group s 1
+                        """)).containsExactly(1, 1, 2);
+        assertThat(targets("""
+                        node1: 4 cpu
+                        a elastic 4 group s 2 holds node1/0 node1/3
+                        b elastic 4 group s 1 holds node1/1
+                        c elastic 4 group s 0 holds node1/2
+                        """)).containsExactly(1, 1, 2);
+    }
+
+    @Test
+    void aGroupTakesNoTurnOfAnotherJobNorMoreThanItsShare() {
+        assertThat(targets("""
+                        node1: 4 cpu
+                        a elastic 4
+                        b elastic 4 group s 1
+                        c elastic 4 group s 0
+                        """)).containsExactly(2, 1, 1);
+        assertThat(targets("""
+                        node1: 4 cpu
+                        a elastic 4 group s 0
+                        b elastic 4 group s 1
+                        """)).containsExactly(2, 2);
+        assertThat(targets("""
+                        node1: 3 cpu
+                        a elastic 2 group s 0
+                        b elastic 2 group t 1
+                        c elastic 2 group t 0 priority 4000
+                        """)).containsExactly(2, 1, 0);
+    }
+
+    @Test
+    void equalPlacesKeepTheOrderOfSubmission() {
+        assertThat(targets("node1: 3 cpu\na elastic 4 group s 0\nb elastic 4 group s 0"))
+                .containsExactly(2, 1);
     }
 
     @Test

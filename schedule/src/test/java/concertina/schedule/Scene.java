@@ -29,7 +29,7 @@ import java.util.stream.Collectors;
  * </pre>
  *
  * <p>{@code 2x2} is two workers of two slots, {@code node1/0+node1/1} one worker's two slots, {@code !} marks a leaving
- * one, {@code busy} the first slots that somebody unlisted still holds.
+ * one, {@code busy} the first slots that somebody unlisted still holds, {@code group s 2} place 2 among the jobs of group s.
  */
 record Scene(ClusterView view, List<Demand> demands) {
     static final Instant START = Instant.parse("2026-01-01T00:00:00Z");
@@ -83,12 +83,14 @@ record Scene(ClusterView view, List<Demand> demands) {
         int priority = 5000;
         boolean gpu = false;
         int asks = workers;
+        Demand.Standing standing = null;
         List<Holding> held = new ArrayList<>();
         for (int word = 3; word < words.length; word++) {
             switch (words[word]) {
                 case "priority" -> priority = Integer.parseInt(words[++word]);
                 case "gpu" -> gpu = true;
                 case "asks" -> asks = Integer.parseInt(words[++word]);
+                case "group" -> standing = new Demand.Standing(words[++word], Integer.parseInt(words[++word]));
                 case "holds" -> {
                     while (++word < words.length) {
                         boolean leaving = words[word].endsWith("!");
@@ -110,12 +112,14 @@ record Scene(ClusterView view, List<Demand> demands) {
                 "",
                 priority,
                 START.plusSeconds(number),
+                START.plusSeconds(number),
                 gpu,
                 width,
                 words[1].equals("elastic")
                         ? new Shape.Elastic(workers, asks, asks < workers ? "it asks for " + asks : "")
                         : new Shape.Rigid(workers),
-                held);
+                held,
+                standing);
     }
 
     Plan plan() {
@@ -195,16 +199,6 @@ record Scene(ClusterView view, List<Demand> demands) {
     }
 
     private static Demand with(Demand demand, List<Holding> held, Instant resizedAt) {
-        return new Demand(
-                demand.job(),
-                demand.creator(),
-                demand.consumer(),
-                demand.priority(),
-                demand.submittedAt(),
-                resizedAt,
-                demand.gpu(),
-                demand.slotsPerWorker(),
-                demand.shape(),
-                held);
+        return demand.holding(held, resizedAt);
     }
 }

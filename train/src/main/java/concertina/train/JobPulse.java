@@ -1,5 +1,6 @@
 package concertina.train;
 
+import concertina.schedule.Demand;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -42,6 +43,9 @@ final class JobPulse {
 
     /** After generations that could not form: not before this moment again. */
     Instant retryAt;
+
+    /** Where it stands among the jobs of its group; null while nobody said. */
+    Demand.@Nullable Standing standing;
 
     int unformed;
     long epoch;

@@ -49,6 +49,16 @@ public interface Jobs {
      */
     void whenEnded(Consumer<JobId> listener);
 
+    /**
+     * Says which of a group's elastic jobs lead: where slots are shared among equals, these jobs exchange their turns in this order.
+     * Nothing changes for other jobs. Soft state: holds until it is said anew or the server ends; unknown and ended jobs are passed
+     * over.
+     *
+     * @param group any name that no other group has
+     * @param bestFirst jobs of the group
+     */
+    void rank(String group, List<JobId> bestFirst);
+
     /** Agents and slots as they are now. */
     ClusterStatus cluster();
 }

@@ -320,6 +320,25 @@ public final class Trainer implements Jobs, Agents {
     }
 
     @Override
+    public void rank(String group, List<JobId> bestFirst) {
+        lock.lock();
+        try {
+            int place = 0;
+            for (JobId id : bestFirst) {
+                Tracked job = unfinished.get(id);
+                if (job != null) {
+                    job.pulse.standing = new Demand.Standing(group, place);
+                }
+                place++;
+            }
+            planWanted = true;
+            schedulePlan();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    @Override
     public ClusterStatus cluster() {
         lock.lock();
         try {
@@ -715,7 +734,7 @@ public final class Trainer implements Jobs, Agents {
             }
             List<Demand> demands = new ArrayList<>();
             for (Tracked job : unfinished.values()) {
-                demand(job.life, options.patience()).ifPresent(demands::add);
+                demand(job, options.patience()).ifPresent(demands::add);
             }
             Plan plan = planning.plan(new ClusterView(slots), demands, policy, clock.instant());
             for (Plan.Assignment assignment : plan.assignments()) {
@@ -752,7 +771,8 @@ public final class Trainer implements Jobs, Agents {
                         most, job.wanted, "its scaleup_function asks for at most " + job.wanted + " workers");
     }
 
-    private static Optional<Demand> demand(JobLife job, TrainOptions.Patience patience) {
+    private static Optional<Demand> demand(Tracked tracked, TrainOptions.Patience patience) {
+        JobLife job = tracked.life;
         if (job.ending != null || job.completed()) {
             return Optional.empty();
         }
@@ -777,7 +797,8 @@ public final class Trainer implements Jobs, Agents {
                 living.stream()
                         .map(worker -> new Demand.Holding(
                                 worker.ordinal(), worker.slots, worker.leaving || worker.leftAt != null))
-                        .toList()));
+                        .toList(),
+                tracked.pulse.standing));
     }
 
     private void follow(Tracked job, Plan.Assignment assignment) {

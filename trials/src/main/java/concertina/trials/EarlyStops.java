@@ -1,6 +1,7 @@
 package concertina.trials;
 
 import concertina.model.JobId;
+import concertina.search.Standings;
 import concertina.search.Stopper;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -14,8 +15,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Hears what the trials of one search report as they run and decides which are stopped. Belongs to the search's thread. Reports are
- * recorded before the stopper hears them, so that one built anew after a restart of the server decides the same.
+ * Hears what the trials of one search report as they run, decides which are stopped, and has those that lead grow first into the slots of
+ * the others. Belongs to the search's thread. Reports are recorded before the stopper hears them, so that one built anew after a restart
+ * of the server decides the same.
  */
 final class EarlyStops {
     private static final Logger LOG = LoggerFactory.getLogger(EarlyStops.class);
@@ -30,6 +32,11 @@ final class EarlyStops {
 
     private @Nullable Stopper stopper;
 
+    private Standings standings = new Standings();
+
+    /** The order of jobs that was told last. */
+    private List<JobId> told = List.of();
+
     EarlyStops(Searcher.Parts parts, SearchLedger ledger, EarlyStopping rule) {
         this.parts = parts;
         this.ledger = ledger;
@@ -42,6 +49,7 @@ final class EarlyStops {
                 .filter(trial -> !trial.stopped && trial.verdict == null)
                 .toList();
         hear(running, true);
+        rank();
     }
 
     /** Takes up the last reports of a trial whose job has ended. */
@@ -54,6 +62,7 @@ final class EarlyStops {
     void over(TrialLife trial) {
         readers.remove(trial.job);
         condemned.remove(trial.number);
+        standings.remove(trial.number);
         if (stopper != null) {
             stopper.tell(trial.over(ledger.spec()));
         }
@@ -64,6 +73,26 @@ final class EarlyStops {
         readers.clear();
         condemned.clear();
         stopper = null;
+        standings = new Standings();
+        told = List.of();
+    }
+
+    /** Tells in which order the trials under way are to grow, where it has changed. */
+    private void rank() {
+        Map<Long, JobId> running = new HashMap<>();
+        for (TrialLife trial : ledger.open()) {
+            if (!trial.stopped && trial.verdict == null) {
+                running.put(trial.number, trial.job);
+            }
+        }
+        List<JobId> order = standings.order().stream()
+                .filter(running::containsKey)
+                .map(running::get)
+                .toList();
+        if (order.size() > 1 && !order.equals(told)) {
+            parts.jobs().rank(ledger.name(), order);
+            told = order;
+        }
     }
 
     private void hear(List<TrialLife> trials, boolean running) {
@@ -104,11 +133,13 @@ final class EarlyStops {
         if (stopper == null) {
             Stopper created = rule.stopper();
             condemned.clear();
+            standings = new Standings();
             ledger.replay(event -> {
                 if (event instanceof SearchEvent.Reported reported) {
                     reported.reports().forEach(report -> judge(created, report, true));
                 } else if (event instanceof SearchEvent.TrialEnded end) {
                     condemned.remove(end.number());
+                    standings.remove(end.number());
                     created.tell(ledger.trial(end.number()).over(ledger.spec()));
                 }
             });
@@ -124,6 +155,7 @@ final class EarlyStops {
         }
         Objective objective = ledger.spec().objective();
         double loss = objective.loss(report.value());
+        standings.report(report.number(), report.step(), loss);
         Stopper.Verdict verdict = judge.report(report.number(), report.step(), loss);
         if (verdict.stop()) {
             condemned.add(report.number());

@@ -36,7 +36,7 @@ final class SearchRun {
     private static final int MOST_FAILED_IN_A_ROW = 20;
 
     /** How long reports of running trials may lie unread where the search stops trials early. */
-    private static final Duration BETWEEN_REPORTS = Duration.ofMillis(500);
+    private static final Duration BETWEEN_REPORTS = Duration.ofMillis(100);
 
     /** And for so many times as long as the last reading took, so that very many trials do not keep the server busy. */
     private static final int REST = 9;

@@ -28,6 +28,7 @@ final class TestingJobs implements Jobs {
     private List<Consumer<JobId>> listeners = new ArrayList<>();
     private @Nullable Living living;
     private final List<JobId> toldToStop = new ArrayList<>();
+    private final List<List<JobId>> rankings = new ArrayList<>();
     private int last;
     int quota = Integer.MAX_VALUE;
 
@@ -103,6 +104,11 @@ final class TestingJobs implements Jobs {
     @Override
     public synchronized void whenEnded(Consumer<JobId> listener) {
         listeners.add(listener);
+    }
+
+    @Override
+    public synchronized void rank(String group, List<JobId> bestFirst) {
+        rankings.add(bestFirst);
     }
 
     @Override
@@ -230,6 +236,11 @@ final class TestingJobs implements Jobs {
         }
 
         @Override
+        public void rank(String group, List<JobId> bestFirst) {
+            jobs().rank(group, bestFirst);
+        }
+
+        @Override
         public ClusterStatus cluster() {
             return TestingJobs.this.cluster();
         }
@@ -237,6 +248,11 @@ final class TestingJobs implements Jobs {
 
     synchronized List<JobId> submitted() {
         return List.copyOf(submitted);
+    }
+
+    /** Every order of trials that a server told, the last one last. */
+    synchronized List<List<JobId>> rankings() {
+        return List.copyOf(rankings);
     }
 
     synchronized List<JobId> toldToStop() {
