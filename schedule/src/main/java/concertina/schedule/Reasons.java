@@ -178,8 +178,10 @@ final class Reasons {
             return slots(share.slots(), job) + " " + (share.slots() == 1 ? "is" : "are")
                     + " left for elastic jobs of priority " + share.priority() + others(job);
         }
+        Demand.Standing standing = job.demand.standing();
         return slots(share.slots(), job) + " " + (share.slots() == 1 ? "is" : "are") + " shared fairly by "
-                + share.jobs() + " elastic jobs of priority " + share.priority();
+                + share.jobs() + " elastic jobs of priority " + share.priority()
+                + (standing == null ? "" : ", of those of " + standing.group() + " the leading one grows first");
     }
 
     private String others(Job job) {

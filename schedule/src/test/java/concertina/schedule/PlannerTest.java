@@ -374,6 +374,16 @@ class PlannerTest {
     }
 
     @Test
+    void theReasonNamesTheGroup() {
+        assertThat(Scene.text(
+                        Scene.of("node1: 2 cpu\na elastic 4 group s 1 holds node1/0 node1/1\nb elastic 4 group s 0")
+                                .plan()))
+                .startsWith(
+                        "a 1 -2 | shrinks from 2 to 1 of at most 4 CPU slots: 2 CPU slots are shared fairly by 2 elastic"
+                                + " jobs of priority 5000, of those of s the leading one grows first");
+    }
+
+    @Test
     void equalPlacesKeepTheOrderOfSubmission() {
         assertThat(targets("node1: 3 cpu\na elastic 4 group s 0\nb elastic 4 group s 0"))
                 .containsExactly(2, 1);

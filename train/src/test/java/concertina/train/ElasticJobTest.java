@@ -38,6 +38,25 @@ class ElasticJobTest {
     }
 
     @Test
+    void whoLeadsAGroupHasWhatIsLeftOver() {
+        JobId older = cluster.elastic(4, 100);
+        JobId younger = cluster.elastic(4, 100);
+        JobId other = cluster.elastic(4, 100);
+        cluster.settle();
+        assertThat(cluster.view(older).slotsHeld()).isEqualTo(2);
+
+        cluster.trainer.rank("group", List.of(younger, new JobId("concertina-99"), older));
+        cluster.settle();
+        cluster.steps(3);
+        cluster.settle();
+
+        assertThat(List.of(older, younger, other))
+                .extracting(job -> cluster.view(job).slotsHeld())
+                .containsExactly(1, 2, 1);
+        assertThat(cluster.view(younger).reason()).contains("of those of group the leading one grows first");
+    }
+
+    @Test
     void itTrainsOnAllSlotsToItsEnd() {
         JobId job = cluster.elastic(4, 10);
         cluster.settle();

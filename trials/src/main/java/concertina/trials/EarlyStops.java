@@ -90,7 +90,7 @@ final class EarlyStops {
                 .map(running::get)
                 .toList();
         if (order.size() > 1 && !order.equals(told)) {
-            parts.jobs().rank(ledger.name(), order);
+            parts.jobs().rank("search " + ledger.name(), order);
             told = order;
         }
     }
