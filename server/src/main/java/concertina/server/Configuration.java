@@ -34,6 +34,7 @@ public record Configuration(
         int stragglerReplacements,
         int logFirstMegabytes,
         int logLastMegabytes,
+        int heapMegabytes,
         String logLevel) {
 
     private static final List<String> LOG_LEVELS = List.of("error", "warn", "info", "debug");
@@ -63,6 +64,7 @@ public record Configuration(
             3,
             64,
             64,
+            512,
             "info");
 
     public Configuration {
@@ -84,6 +86,7 @@ public record Configuration(
         within("straggler-replacements", stragglerReplacements, 0, 1000);
         within("log-first-megabytes", logFirstMegabytes, 1, 1_048_576);
         within("log-last-megabytes", logLastMegabytes, 1, 1_048_576);
+        within("heap-megabytes", heapMegabytes, 128, 1_048_576);
         if (listenAddress.isBlank()) {
             throw ConcertinaException.invalid(
                     "listen-address", listenAddress, "an address of this machine, or 0.0.0.0");

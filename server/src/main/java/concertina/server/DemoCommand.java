@@ -84,8 +84,8 @@ final class DemoCommand implements Callable<Integer> {
 
     private boolean run(DataFolder folder, Installation installation) throws InterruptedException, IOException {
         out.println("Starting a server and an agent with " + SLOTS + " CPU slots …");
-        installation.startServer(null, Map.of("CONCERTINA_HTTPS_PORT", "0"));
         Configuration configuration = Configuration.DEFAULT;
+        installation.startServer(null, configuration, Map.of("CONCERTINA_HTTPS_PORT", "0"));
         installation.startAgent(configuration, SLOTS);
         try (ServerClient client = new ServerClient(Access.read(folder.clientFile()))) {
             ClusterPage page = new ClusterPage(client);

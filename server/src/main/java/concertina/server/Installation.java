@@ -55,19 +55,16 @@ final class Installation {
     /**
      * Starts the server and waits until it serves; no effect when it runs already.
      *
+     * @param file where the server reads its configuration, null for none
+     * @param configuration what stands there, of which only what its process needs is used
      * @param environment set for the server beside this process's own
      */
-    void startServer(@Nullable Path configuration, Map<String, String> environment) throws InterruptedException {
+    void startServer(@Nullable Path file, Configuration configuration, Map<String, String> environment)
+            throws InterruptedException {
         if (serverLives() && !serverProcess.address().isEmpty()) {
             return;
         }
-        List<String> command = new ArrayList<>(List.of(
-                "-XX:+UseSerialGC", "-Xms96m", "-Xmx512m", "-XX:MaxMetaspaceSize=128m", "-XX:+ExitOnOutOfMemoryError"));
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
-        command.addAll(List.of("serve", "--detached", "--data", folder.root().toString()));
-        if (configuration != null) {
-            command.addAll(List.of("--config", configuration.toAbsolutePath().toString()));
-        }
+        List<String> command = serverCommand(file, configuration);
         makeRunFolder();
         Path output = folder.run().resolve("server.out");
         Process process = spawn(command, environment, output);
@@ -78,6 +75,22 @@ final class Installation {
                 folder.serverLog(),
                 () -> serverProcess.living().map(ProcessHandle::pid).equals(Optional.of(process.pid()))
                         && !serverProcess.address().isEmpty());
+    }
+
+    /** Java's arguments that start the server. */
+    List<String> serverCommand(@Nullable Path file, Configuration configuration) {
+        List<String> command = new ArrayList<>(List.of(
+                "-XX:+UseSerialGC",
+                "-Xms96m",
+                "-Xmx" + configuration.heapMegabytes() + "m",
+                "-XX:MaxMetaspaceSize=128m",
+                "-XX:+ExitOnOutOfMemoryError"));
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+        command.addAll(List.of("serve", "--detached", "--data", folder.root().toString()));
+        if (file != null) {
+            command.addAll(List.of("--config", file.toAbsolutePath().toString()));
+        }
+        return command;
     }
 
     /**

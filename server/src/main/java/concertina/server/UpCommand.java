@@ -33,7 +33,7 @@ final class UpCommand implements Callable<Integer> {
         Installation installation = new Installation(folder);
         boolean shown = folder.passwordShown();
         boolean ran = installation.serverLives() && installation.agentLives();
-        installation.startServer(configurationFile, Map.of());
+        installation.startServer(configurationFile, configuration, Map.of());
         installation.startAgent(configuration, slots);
         Access access = Access.read(folder.clientFile());
         try (ServerClient client = new ServerClient(access)) {

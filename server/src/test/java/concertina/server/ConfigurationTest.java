@@ -72,6 +72,7 @@ class ConfigurationTest {
                 "https-port: [1, 2] | https-port is '[1,2]', accepted: a whole number",
                 "http-port: -1 | http-port is '-1', accepted: 0 to 65535",
                 "settle-seconds: -5 | settle-seconds is '-5', accepted: 0 to 86400",
+                "heap-megabytes: 64 | heap-megabytes is '64', accepted: 128 to 1048576",
                 "data-folder: {a: b} | data-folder is '{\"a\":\"b\"}', accepted: a path",
                 "certificate-names: [{a: b}] | certificate-names is '[{\"a\":\"b\"}]', accepted: a list of words",
                 "log-level: loud | log-level is 'loud', accepted: error, warn, info, debug",
