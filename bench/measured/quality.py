@@ -19,8 +19,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from measured import report, searches
 from measured.landscapes import BY_NAME
 
-AT = (10, 25, 50, 100)
-OURS = {f"concertina {name}": name for name in ("auto", "bayesian", "tpe", "sobol")}
+AT = (10, 25, 50, 100, 300, 1000)
+OURS = {f"concertina {name}": name for name in ("auto", "bayesian", "cma-es", "tpe", "sobol", "random")}
 PEERS = {"optuna tpe": "tpe", "optuna tpe multivariate": "tpe-multivariate", "optuna gp": "gp"}
 SIDES = OURS | PEERS
 MAIN = "concertina auto"
