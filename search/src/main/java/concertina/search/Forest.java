@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * <pre>
  * n, d     samples, dimensions
  * x        samples, n by d, in [0, 1]
- * y        what is to be predicted, n
+ * y        what is to be predicted, n; moved to mean 0 and divided, so that neither scale nor offset costs digits
  * leaf     box [low, high) of d sides, its volume and the mean of y in it
  * </pre>
  */
@@ -27,6 +27,8 @@ final class Forest {
 
     private final double[][] x;
     private final double[] y;
+    private final double unit;
+    private final double center;
     private final int trees;
     private final long seed;
 
@@ -36,7 +38,10 @@ final class Forest {
      */
     Forest(double[][] x, double[] y, int trees, long seed) {
         this.x = x;
-        this.y = y;
+        double greatest = Arrays.stream(y).map(Math::abs).max().orElse(0);
+        this.unit = greatest > 0 ? greatest : 1;
+        this.center = Arrays.stream(y).map(value -> value / unit).average().orElse(0);
+        this.y = Arrays.stream(y).map(value -> value / unit - center).toArray();
         this.trees = trees;
         this.seed = seed;
     }
@@ -92,7 +97,13 @@ final class Forest {
     private static @Nullable Cut cut(double[][] x, double[] y, int[] sample) {
         Cut best = null;
         int size = sample.length;
-        double total = Arrays.stream(sample).mapToDouble(i -> y[i]).sum();
+        double mean = Arrays.stream(sample).mapToDouble(i -> y[i]).average().orElse(0);
+        double total = 0;
+        double squares = 0;
+        for (int i : sample) {
+            total += y[i] - mean;
+            squares += (y[i] - mean) * (y[i] - mean);
+        }
         long[] keys = new long[size];
         double[] values = new double[size];
         for (int dimension = 0; dimension < x[0].length; dimension++) {
@@ -102,13 +113,13 @@ final class Forest {
             }
             double left = 0;
             for (int i = 1; i < size; i++) {
-                left += y[sample[(int) (keys[i - 1] & 0xffff)]];
+                left += y[sample[(int) (keys[i - 1] & 0xffff)]] - mean;
                 if (values[i] <= values[i - 1]) {
                     continue;
                 }
                 double right = total - left;
                 double gain = left * left / i + right * right / (size - i) - total * total / size;
-                if (gain > 1e-12 * (1 + Math.abs(total)) && (best == null || gain > best.gain)) {
+                if (gain > 1e-12 * squares && (best == null || gain > best.gain)) {
                     double threshold = (values[i - 1] + values[i]) / 2;
                     best = new Cut(dimension, threshold > values[i - 1] ? threshold : values[i], gain);
                 }
@@ -154,7 +165,7 @@ final class Forest {
         }
         for (double[] row : means) {
             for (int j = 0; j < grid; j++) {
-                row[j] /= trees;
+                row[j] = (row[j] / trees + center) * unit;
             }
         }
         return means;

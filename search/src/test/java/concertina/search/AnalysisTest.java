@@ -76,6 +76,19 @@ class AnalysisTest {
     }
 
     @Test
+    void neitherScaleNorOffsetOfTheLossMatters() {
+        double share = share(of(300, u -> 3 * u[0] + u[1]), "b");
+        for (double scale : new double[] {1e-200, 1e-9, 1e100, 1e300}) {
+            Analysis analysis = of(300, u -> scale * (3 * u[0] + u[1]));
+            assertThat(share(analysis, "b")).as("times %s", scale).isCloseTo(share, within(1e-3));
+            assertThat(analysis.contour("a", "b", 10).loss()[9][9] / scale).isCloseTo(3.8, within(0.4));
+        }
+        Analysis far = of(300, u -> 1e9 + 3 * u[0] + u[1]);
+        assertThat(share(far, "b")).isCloseTo(share, within(1e-3));
+        assertThat(far.contour("a", "b", 10).loss()[9][9]).isCloseTo(1e9 + 3.8, within(0.4));
+    }
+
+    @Test
     void aPureInteractionIsNobodysOwn() {
         Analysis analysis = of(1000, u -> (u[0] - 0.5) * (u[2] - 0.5));
         assertThat(share(analysis, "a") + share(analysis, "c")).isLessThan(0.25);
