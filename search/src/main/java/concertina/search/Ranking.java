@@ -102,9 +102,13 @@ final class Ranking {
         return 0;
     }
 
-    /** The latest of a front are the nearest, and most likely to dominate. */
+    /**
+     * The latest of a front are the nearest, and most likely to dominate. With two objectives the very latest has the least second loss: if
+     * it does not dominate, none does.
+     */
     private static boolean dominated(List<Result> results, List<Integer> front, Result result) {
-        for (int i = front.size() - 1; i >= 0; i--) {
+        int until = result.losses().length == 2 ? Math.max(front.size() - 1, 0) : 0;
+        for (int i = front.size() - 1; i >= until; i--) {
             if (dominates(results.get(front.get(i)).losses(), result.losses())) {
                 return true;
             }

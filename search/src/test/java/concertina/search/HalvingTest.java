@@ -17,6 +17,7 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class HalvingTest {
     private static final Space SPACE = new Space(List.of(new Real("x", 0, 1), new Real("y", 1e-3, 10, Scale.LOG)));
@@ -355,6 +356,17 @@ class HalvingTest {
                 .mapToObj(i -> new Ranking.Result(i, new double[] {random.nextDouble(), random.nextDouble()}, 0))
                 .toList();
         assertThat(Ranking.order(results)).hasSize(50_000);
+    }
+
+    @Test
+    @Timeout(20)
+    void aHundredThousandResultsThatDoNotDominateEachOtherAreRankedToo() {
+        SplittableRandom random = new SplittableRandom(5);
+        List<Ranking.Result> results = random.doubles(100_000)
+                .mapToObj(loss -> new Ranking.Result((long) (loss * 1e15), new double[] {loss, -loss}, 0))
+                .toList();
+        assertThat(Ranking.front(results)).hasSize(100_000);
+        assertThat(Ranking.order(results)).hasSize(100_000);
     }
 
     @Test
