@@ -7,7 +7,6 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalLong;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +16,9 @@ import org.jspecify.annotations.Nullable;
  * <p>A range can be thinned to a number of values, which makes a continuum finite as well.
  */
 final class Cells {
+    /** What a number may be off its step, in steps: numbers have been computed. */
+    private static final double ROUNDING = 1e-6;
+
     private final Space space;
     private final List<@Nullable List<Value>> thinned = new ArrayList<>();
     private final long[] sizes;
@@ -61,18 +63,6 @@ final class Cells {
         return List.copyOf(distinct);
     }
 
-    /** Product of the sizes, which counts digits of parameters that do not exist; empty beyond 2^62. */
-    OptionalLong product() {
-        long product = 1;
-        for (long size : sizes) {
-            if (product > (1L << 62) / size) {
-                return OptionalLong.empty();
-            }
-            product *= size;
-        }
-        return OptionalLong.of(product);
-    }
-
     private Value value(int position, long digit) {
         List<Value> values = thinned.get(position);
         if (values != null) {
@@ -94,12 +84,20 @@ final class Cells {
         return switch (parameter) {
             case Parameter.Choice choice -> choice.values().indexOf(value);
             case Parameter.Whole whole ->
-                value instanceof Value.Whole(long number) ? (number - whole.low()) / whole.step() : -1;
-            case Parameter.Real real ->
-                value instanceof Value.Real(double number)
-                        ? real.step() == 0 ? 0 : Math.round((number - real.low()) / real.step())
+                value instanceof Value.Whole(long number) && (number - whole.low()) % whole.step() == 0
+                        ? (number - whole.low()) / whole.step()
                         : -1;
+            case Parameter.Real real -> value instanceof Value.Real(double number) ? digit(real, number) : -1;
         };
+    }
+
+    /** Of a number beside the steps, such as a user's own, -1. */
+    private static long digit(Parameter.Real real, double number) {
+        if (real.step() == 0) {
+            return 0;
+        }
+        long digit = Math.round((number - real.low()) / real.step());
+        return Math.abs(number - Space.gridded(real, digit)) <= ROUNDING * real.step() ? digit : -1;
     }
 
     /** Null for a point that is none of these. */
@@ -148,7 +146,7 @@ final class Cells {
         return null;
     }
 
-    /** One number for the digits; only where {@link #product} is known. */
+    /** One number for the digits; only where {@link Space#cardinality} is known. */
     long index(long[] digits) {
         long index = 0;
         for (int i = 0; i < digits.length; i++) {

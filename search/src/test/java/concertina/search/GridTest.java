@@ -77,6 +77,23 @@ class GridTest extends SamplerContract {
     }
 
     @Test
+    void aPointBesideTheStepsIsNoneOfTheGrid() {
+        Space space = new Space(List.of(new Parameter.Real("x", 0, 1, Parameter.Scale.LINEAR, 0.1, null)));
+        Grid grid = new Grid(space);
+        for (double x : new double[] {0.04, 0.16, 0.1 + 0.2}) {
+            grid.tell(new Trial(
+                    (long) (100 * x),
+                    new Point(Map.of("x", new Value.Real(x))),
+                    OptionalDouble.empty(),
+                    OptionalLong.empty(),
+                    new State.Failed()));
+        }
+        assertThat(walk(grid).stream()
+                        .map(point -> Space.number(point.values().get("x"))))
+                .containsExactly(0.0, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0);
+    }
+
+    @Test
     void aContinuumNeedsAResolution() {
         assertThatThrownBy(() -> new Grid(CONTINUOUS))
                 .hasMessage("step of x is '', accepted: more than 0, so that the values can be counted");
