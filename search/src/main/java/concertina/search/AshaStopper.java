@@ -52,6 +52,10 @@ public final class AshaStopper implements Stopper {
         List<Double> before = losses.get(level);
         int place = Collections.binarySearch(before, loss);
         place = place < 0 ? -place - 1 : place;
+        // Whoever equals one that goes on goes on too.
+        while (place > 0 && before.get(place - 1) == loss) {
+            place--;
+        }
         before.add(place, loss);
         int places = Math.max(1, rungs.places(before.size()));
         return place < places
