@@ -47,8 +47,12 @@ public final class Population implements Sampler {
         /** Of its last round that ended well. */
         Ranking.@Nullable Result result;
 
+        /** What that round trained with; {@link #point} may be ahead of it. */
+        Point trained;
+
         Member(Point point) {
             this.point = point;
+            this.trained = point;
         }
     }
 
@@ -113,7 +117,7 @@ public final class Population implements Sampler {
         if (poor && !models.isEmpty()) {
             Member model = models.get(random.nextInt(models.size()));
             return Optional.of(new Suggestion(
-                    explored(model.point, random),
+                    explored(model.trained, random),
                     OptionalDouble.of((model.rounds + 1) * round),
                     OptionalLong.of(model.trial),
                     "member " + index + (member.failures > 0 ? " failed" : " is among the worst quarter")
@@ -176,6 +180,7 @@ public final class Population implements Sampler {
             case Trial.State.Complete complete -> {
                 member.trial = trial.number();
                 member.parent = OptionalLong.of(trial.number());
+                member.trained = trial.point();
                 member.result = new Ranking.Result(trial, complete);
                 member.rounds = (int) Math.round(trial.resource().getAsDouble() / round);
                 member.failures = 0;

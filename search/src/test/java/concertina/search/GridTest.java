@@ -88,8 +88,7 @@ class GridTest extends SamplerContract {
                     OptionalLong.empty(),
                     new State.Failed()));
         }
-        assertThat(walk(grid).stream()
-                        .map(point -> Space.number(point.values().get("x"))))
+        assertThat(walk(grid).stream().map(point -> Space.number(point.values().get("x"))))
                 .containsExactly(0.0, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0);
     }
 

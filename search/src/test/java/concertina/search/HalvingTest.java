@@ -263,7 +263,9 @@ class HalvingTest {
     void theStopperDoesNotStopWhatIsAsGoodAsTheBest() {
         Stopper stopper = new AshaStopper(1, 9, 3);
         for (int trial = 0; trial < 12; trial++) {
-            assertThat(stopper.report(trial, 1, 0.5).stop()).as("trial %d", trial).isFalse();
+            assertThat(stopper.report(trial, 1, 0.5).stop())
+                    .as("trial %d", trial)
+                    .isFalse();
         }
         assertThat(stopper.report(12, 1, 0.6).stop()).isTrue();
     }
@@ -275,7 +277,9 @@ class HalvingTest {
         assertThat(stopper.report(1, 1, 0.9).stop()).as("the first in rung 1").isFalse();
         assertThat(stopper.report(1, 10, 0.6).reason())
                 .isEqualTo("its loss 0.6 at 10.0 is number 2 of 2; the best 1 go on");
-        assertThat(stopper.report(2, 27, 9).reason()).as("the end is no rung").startsWith("its loss 9.0 at 27.0 is number 3");
+        assertThat(stopper.report(2, 27, 9).reason())
+                .as("the end is no rung")
+                .startsWith("its loss 9.0 at 27.0 is number 3");
         assertThat(stopper.report(0, 27, 99).stop()).isFalse();
     }
 
