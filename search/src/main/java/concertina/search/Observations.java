@@ -104,10 +104,7 @@ final class Observations {
                         ? failed(trial, coordinates, lot)
                         : new Entry(trial.number(), coordinates, Kind.STOPPED, -step, loss, new double[0], lot);
             case Trial.State.Complete(double[] losses, double[] violations) -> {
-                double violation = 0;
-                for (double value : violations) {
-                    violation += value > 0 ? value : Double.isNaN(value) ? Double.POSITIVE_INFINITY : 0;
-                }
+                double violation = Ranking.violation(violations);
                 if (losses.length == 0 || Arrays.stream(losses).anyMatch(Double::isNaN)) {
                     yield failed(trial, coordinates, lot);
                 }

@@ -26,9 +26,11 @@ final class Ranking {
 
     private Ranking() {}
 
-    /** By how much constraints are missed in all; 0 where all are met. */
+    /** By how much constraints are missed in all; 0 where all are met, infinite where one is not known. */
     static double violation(double[] violations) {
-        return Arrays.stream(violations).map(value -> Math.max(value, 0)).sum();
+        return Arrays.stream(violations)
+                .map(value -> Double.isNaN(value) ? Double.POSITIVE_INFINITY : Math.max(value, 0))
+                .sum();
     }
 
     /** The same results, the best first. */

@@ -10,7 +10,6 @@ import java.util.NavigableSet;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Trials that got the same amount of a resource, and which of them went on. With one objective, results are kept in order as they come;
@@ -110,15 +109,5 @@ final class Rung {
         return point == null
                 ? Optional.empty()
                 : Optional.of(new Candidate(result.number(), point, place + 1, best.size()));
-    }
-
-    /** How many of the first {@code places} went on. */
-    int promoted() {
-        return promoted.size();
-    }
-
-    @Nullable
-    Point point(long number) {
-        return points.get(number);
     }
 }

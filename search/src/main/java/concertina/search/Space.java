@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * The parameters of a search and their encoding in the unit cube, one coordinate per parameter. Immutable.
  *
  * <p>Coordinates: a range maps to [0, 1] by its scale; value k of K values maps to the middle of the k-th of K equal cells; a whole
- * number and a stepped real likewise. Decoding takes any coordinate in [0, 1] to the nearest value, so it is total and inverts
- * encoding exactly.
+ * number and a stepped real likewise. Decoding takes any coordinate in [0, 1] to the nearest value, so it is total; it inverts
+ * encoding exactly where there are cells, up to 2^50 of them (on a logarithmic scale whole numbers up to 2^40), and elsewhere but for rounding.
  */
 public final class Space {
     private final List<Parameter> parameters;

@@ -403,5 +403,6 @@ class HalvingTest {
                 new Ranking.Result(4, new double[] {0, 0}, 0.5));
         assertThat(Ranking.order(results).stream().map(Ranking.Result::number).toList())
                 .containsExactly(0L, 2L, 1L, 3L, 4L);
+        assertThat(Ranking.violation(new double[] {-1, 2, Double.NaN})).isInfinite();
     }
 }
