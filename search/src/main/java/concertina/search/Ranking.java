@@ -137,7 +137,11 @@ final class Ranking {
             int index = objective;
             Integer[] order = new Integer[size];
             Arrays.setAll(order, i -> i);
-            Arrays.sort(order, Comparator.comparingDouble(i -> front.get(i).losses()[index]));
+            // Equal losses by their numbers too, lest it matter in which order results come.
+            Arrays.sort(
+                    order,
+                    Comparator.<Integer>comparingDouble(i -> front.get(i).losses()[index])
+                            .thenComparingLong(i -> front.get(i).number()));
             double range = front.get(order[size - 1]).losses()[index]
                     - front.get(order[0]).losses()[index];
             distance[order[0]] = Double.POSITIVE_INFINITY;
