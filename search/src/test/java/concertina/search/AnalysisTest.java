@@ -159,4 +159,21 @@ class AnalysisTest {
         assertThat(convergence.converged()).isTrue();
         assertThat(convergence.reason()).contains("in 3 completed trials");
     }
+
+    @Test
+    void toleranceIsAShareOfTheMagnitudeAndOnlyFeasibleTrialsCount() {
+        Point point = SPACE.decode(new double[SPACE.size()]);
+        Convergence convergence = new Convergence(2, 0.01);
+        convergence.tell(trial(0, point, -100));
+        convergence.tell(trial(1, point, -100.9));
+        convergence.tell(new Trial(
+                2,
+                point,
+                OptionalDouble.empty(),
+                OptionalLong.empty(),
+                new Trial.State.Complete(new double[] {-500}, new double[] {1})));
+        assertThat(convergence.converged()).isFalse();
+        convergence.tell(trial(3, point, -100.9));
+        assertThat(convergence.converged()).isTrue();
+    }
 }

@@ -7,12 +7,15 @@ import concertina.search.Parameter.Real;
 import concertina.search.Parameter.Scale;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
@@ -172,6 +175,12 @@ class HalvingTest {
     void aRungNamesTheSameCandidatesAsSortingAllOfItWould() {
         long seed = System.nanoTime();
         SplittableRandom random = new SplittableRandom(seed);
+        for (int objectives = 1; objectives <= 2; objectives++) {
+            checkCandidates(objectives, seed, random);
+        }
+    }
+
+    private static void checkCandidates(int objectives, long seed, SplittableRandom random) {
         Rung rung = new Rung();
         List<Ranking.Result> results = new ArrayList<>();
         List<Long> promoted = new ArrayList<>();
@@ -180,8 +189,10 @@ class HalvingTest {
                     number,
                     new Point(Map.of()),
                     OptionalDouble.of(1),
-                    java.util.OptionalLong.empty(),
-                    new Trial.State.Complete(new double[] {random.nextInt(50)}, new double[] {random.nextInt(3) - 1}));
+                    OptionalLong.empty(),
+                    new Trial.State.Complete(
+                            random.ints(objectives, 0, 50).asDoubleStream().toArray(),
+                            new double[] {random.nextInt(3) - 1}));
             rung.tell(trial);
             results.add(new Ranking.Result(trial, (Trial.State.Complete) trial.state()));
             int places = results.size() / 3;
@@ -198,6 +209,39 @@ class HalvingTest {
                 rung.promote(each);
             });
         }
+    }
+
+    @Test
+    void ashaPromotesInTheHighestRungFirst() {
+        Asha asha = new Asha(new Plain(Integer.MAX_VALUE), 1, 9, 3);
+        for (int number = 0; number < 15; number++) {
+            // Of twelve in the lowest rung three went on, of which the last is the best.
+            boolean second = number >= 12;
+            asha.tell(new Trial(
+                    number,
+                    SPACE.decode(new double[SPACE.size()]),
+                    OptionalDouble.of(second ? 3 : 1),
+                    second ? OptionalLong.of(number - 12) : OptionalLong.empty(),
+                    new Trial.State.Complete(new double[] {second ? -number : number}, new double[0])));
+        }
+        Suggestion suggestion = asha.ask(15).orElseThrow();
+        assertThat(suggestion.parent()).hasValue(14);
+        assertThat(suggestion.resource()).hasValue(9);
+    }
+
+    @Test
+    void ashaIsNotExhaustedWhileATrialRunsThatMayLeadToAnother() {
+        Asha asha = new Asha(new Plain(1), 1, 9, 3);
+        asha.tell(SamplerContract.running(0, asha.ask(0).orElseThrow()));
+        assertThat(asha.ask(1)).isEmpty();
+        assertThat(asha.exhausted()).isFalse();
+    }
+
+    @Test
+    void rungsAreWholeWhereTheirEndsAreAndLoseNothingToRounding() {
+        assertThat(Rungs.of(1, 100, 3).amounts()).containsExactly(1.0, 4.0, 11.0, 33.0, 100.0);
+        assertThat(Rungs.of(0.1, 0.3, 3).count()).isEqualTo(2);
+        assertThat(Rungs.of(1, 9, 1.1).places(33)).isEqualTo(30);
     }
 
     @Test
@@ -295,12 +339,62 @@ class HalvingTest {
                     trial,
                     new Point(Map.of()),
                     OptionalDouble.empty(),
-                    java.util.OptionalLong.empty(),
+                    OptionalLong.empty(),
                     new Trial.State.Complete(new double[] {trial}, new double[0])));
         }
         assertThat(stopper.report(3, 1, 100).stop()).as("in the grace period").isFalse();
         assertThat(stopper.report(3, 2, 100).stop()).isTrue();
         assertThat(stopper.report(4, 2, 0.1).stop()).isFalse();
+    }
+
+    private static void report(Stopper stopper, long trial, double... losses) {
+        for (int step = 1; step <= losses.length; step++) {
+            stopper.report(trial, step, losses[step - 1]);
+        }
+    }
+
+    private static void end(Stopper stopper, long trial, Trial.State state) {
+        stopper.tell(new Trial(trial, new Point(Map.of()), OptionalDouble.empty(), OptionalLong.empty(), state));
+    }
+
+    private static final Trial.State DONE = new Trial.State.Complete(new double[] {0}, new double[0]);
+
+    @Test
+    void theMedianIsThatOfMeansUpToTheStepAndTheBestLossCounts() {
+        Stopper stopper = new MedianStopper(1, 2);
+        report(stopper, 0, 4, 0);
+        report(stopper, 1, 8, 8);
+        report(stopper, 2, 0, 0);
+        end(stopper, 0, DONE);
+        end(stopper, 1, DONE);
+        end(stopper, 2, new Trial.State.Failed());
+        assertThat(stopper.report(3, 1, 6.5).reason())
+                .isEqualTo("its best loss 6.5 by 1.0 is above 6.0, the median of 2 trials");
+        assertThat(stopper.report(4, 1, 5.9).stop()).isFalse();
+        assertThat(stopper.report(4, 2, 9).reason()).startsWith("its best loss 5.9 by 2.0 is above 5.0");
+        assertThat(stopper.report(5, 1, 4.9).stop()).isFalse();
+        assertThat(stopper.report(5, 2, 9).stop()).isFalse();
+    }
+
+    @Test
+    void theMedianNeedsEnoughTrialsThatHadComeThere() {
+        Stopper stopper = new MedianStopper(0, 2);
+        report(stopper, 0, 1, 1);
+        stopper.report(1, 2, 1);
+        end(stopper, 0, DONE);
+        end(stopper, 1, DONE);
+        assertThat(stopper.report(2, 1, 9).stop()).isFalse();
+        assertThat(stopper.report(2, 2, 9).stop()).isTrue();
+    }
+
+    @Test
+    void theOldestCurvesGiveWay() {
+        Stopper stopper = new MedianStopper(1, 2);
+        for (int trial = 0; trial < 2000; trial++) {
+            report(stopper, trial, trial < 1000 ? 0 : 10);
+            end(stopper, trial, DONE);
+        }
+        assertThat(stopper.report(2000, 1, 9).stop()).isFalse();
     }
 
     @Test
@@ -400,9 +494,42 @@ class HalvingTest {
                 new Ranking.Result(1, new double[] {2, 2}, 0),
                 new Ranking.Result(2, new double[] {5, 1}, 0),
                 new Ranking.Result(3, new double[] {3, 3}, 0),
-                new Ranking.Result(4, new double[] {0, 0}, 0.5));
+                new Ranking.Result(4, new double[] {0, 0}, 0.5),
+                new Ranking.Result(5, new double[] {9, 9}, 0.1));
         assertThat(Ranking.order(results).stream().map(Ranking.Result::number).toList())
-                .containsExactly(0L, 2L, 1L, 3L, 4L);
+                .containsExactly(0L, 2L, 1L, 3L, 5L, 4L);
         assertThat(Ranking.violation(new double[] {-1, 2, Double.NaN})).isInfinite();
+    }
+
+    @Test
+    void theOrderInWhichResultsComeDoesNotMatter() {
+        long seed = System.nanoTime();
+        Random random = new Random(seed);
+        for (int round = 0; round < 200; round++) {
+            List<Ranking.Result> results = IntStream.range(0, 30)
+                    .mapToObj(i -> new Ranking.Result(
+                            i, random.ints(2, 0, 8).asDoubleStream().toArray(), random.nextInt(2)))
+                    .toList();
+            List<Ranking.Result> shuffled = new ArrayList<>(results);
+            Collections.shuffle(shuffled, random);
+            assertThat(Ranking.order(shuffled)).as("seed %d", seed).isEqualTo(Ranking.order(results));
+        }
+    }
+
+    private static List<Long> ordered(double[]... losses) {
+        return Ranking.order(IntStream.range(0, losses.length)
+                        .mapToObj(i -> new Ranking.Result(i, losses[i], 0))
+                        .toList())
+                .stream()
+                .map(Ranking.Result::number)
+                .toList();
+    }
+
+    @Test
+    void whoIsLonelyInAllObjectivesTogetherComesFirstInAFront() {
+        assertThat(ordered(new double[][] {{0, 10}, {9, 5}, {8, 6}, {10, 0}})).containsExactly(0L, 3L, 2L, 1L);
+        assertThat(ordered(new double[][] {{0, 5, 5}, {5, 0, 5}, {5, 5, 0}, {3, 3, 3}, {4, 2, 9}}))
+                .as("the greatest of an objective too is at the border")
+                .containsExactly(0L, 1L, 2L, 4L, 3L);
     }
 }
