@@ -152,6 +152,48 @@ class TpeTest extends SamplerContract {
         assertThat(middle).isBetween(losses[1500], losses[3500]);
     }
 
+    private static Trial trial(long number, State state) {
+        Point point = CONTINUOUS.decode(new double[CONTINUOUS.size()]);
+        return new Trial(number, point, OptionalDouble.empty(), OptionalLong.empty(), state);
+    }
+
+    private static State complete(double loss, double... violations) {
+        return new State.Complete(new double[] {loss}, violations);
+    }
+
+    private static List<Long> ranked(State... states) {
+        Observations observations = new Observations(CONTINUOUS, 1, 100, 25);
+        for (int number = 0; number < states.length; number++) {
+            observations.tell(trial(number, states[number]));
+        }
+        return observations.entries().stream().map(Observations.Entry::number).toList();
+    }
+
+    @Test
+    void historyRanksFeasibleBeforeStoppedBeforeInfeasibleBeforeFailed() {
+        assertThat(ranked(
+                        new State.Failed(),
+                        complete(0, 2),
+                        complete(9, 1, -5),
+                        new State.Stopped(1, 0),
+                        new State.Stopped(10, 5),
+                        complete(3, 0),
+                        complete(1),
+                        new State.Stopped(20, Double.NaN),
+                        complete(Double.NaN),
+                        complete(0, Double.NaN)))
+                .containsExactly(6L, 5L, 4L, 3L, 2L, 1L, 9L, 0L, 7L, 8L);
+    }
+
+    @Test
+    void historyRanksSeveralObjectivesByFronts() {
+        double[][] losses = {{0, 10}, {5, 5}, {6, 6}, {10, 0}, {1, 9}};
+        assertThat(ranked(Arrays.stream(losses)
+                        .map(each -> new State.Complete(each, new double[0]))
+                        .toArray(State[]::new)))
+                .containsExactly(0L, 3L, 1L, 4L, 2L);
+    }
+
     @Test
     void settingsOutOfRangeAreRefused() {
         assertThatThrownBy(() -> new Settings(0, 24, 0.1, 25)).hasMessage("WarmUp is '0', accepted: 1 or more");
