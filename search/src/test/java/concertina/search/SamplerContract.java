@@ -135,7 +135,9 @@ abstract class SamplerContract {
     private static State outcome(Space space, Point point, SplittableRandom random, int objectives) {
         double[] losses = new double[objectives];
         for (int i = 0; i < objectives; i++) {
-            losses[i] = loss(space, point, 0.3 + 0.4 * i);
+            // Several are rounded, so that some are equal.
+            double loss = loss(space, point, 0.3 + 0.4 * i);
+            losses[i] = objectives == 1 ? loss : Math.rint(8 * loss) / 8;
         }
         return switch (random.nextInt(10)) {
             case 0 -> new State.Failed();
@@ -208,16 +210,20 @@ abstract class SamplerContract {
     @Test
     void askingLeavesNoTrace() {
         for (Space space : spaces()) {
-            Transcript transcript = play(space, 17, 60, 1);
-            Sampler curious = sampler(space, 17);
-            Sampler quiet = sampler(space, 17);
-            for (Trial trial : transcript.told) {
-                curious.tell(trial);
-                quiet.tell(trial);
-                Optional<Suggestion> first = curious.ask(1000 + trial.number());
-                assertThat(curious.ask(1000 + trial.number())).isEqualTo(first);
+            for (int objectives = 1; objectives <= 2; objectives++) {
+                Transcript transcript = play(space, 17, 60, objectives);
+                Sampler curious = sampler(space, 17);
+                Sampler quiet = sampler(space, 17);
+                for (Trial trial : transcript.told) {
+                    curious.tell(trial);
+                    quiet.tell(trial);
+                    Optional<Suggestion> first = curious.ask(1000 + trial.number());
+                    if (objectives == 1) {
+                        assertThat(curious.ask(1000 + trial.number())).isEqualTo(first);
+                    }
+                }
+                assertThat(curious.ask(2000)).isEqualTo(quiet.ask(2000));
             }
-            assertThat(curious.ask(2000)).isEqualTo(quiet.ask(2000));
         }
     }
 
