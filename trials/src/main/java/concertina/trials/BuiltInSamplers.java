@@ -162,8 +162,8 @@ public final class BuiltInSamplers implements Samplers {
                 new Hyperband(
                         new ModelPerResource(
                                 new RandomSearch(space, seed),
-                                () -> new Tpe(space, Tpe.Settings.BEST, seed),
-                                space.size() + 2,
+                                () -> new Tpe(space, modelPerResource(space), seed),
+                                modelPerResource(space).warmUp(),
                                 seed),
                         resourceValue(spec, settings, 1),
                         eta(settings));
@@ -217,6 +217,12 @@ public final class BuiltInSamplers implements Samplers {
                 (int) settings.whole("EICandidate", best.candidates(), 2, MOST_DRAWS),
                 Math.min(settings.above("GoodRatio", best.goodRatio(), 0), 1),
                 Math.min(settings.count("GoodMax", best.goodMost(), 2), Tpe.Settings.MOST_GOOD));
+    }
+
+    /** A model is asked as soon as it has seen enough, two more results than there are parameters, and then it chooses. */
+    private static Tpe.Settings modelPerResource(Space space) {
+        Tpe.Settings best = Tpe.Settings.BEST;
+        return new Tpe.Settings(space.size() + 2, best.candidates(), best.goodRatio(), best.goodMost());
     }
 
     /** How many values stand for a range without steps; none unless it is given. */

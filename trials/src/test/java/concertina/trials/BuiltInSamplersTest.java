@@ -17,6 +17,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.OptionalLong;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -145,5 +147,24 @@ class BuiltInSamplersTest {
     @Test
     void aGridNeedsStepsOrAResolution() {
         assertThatThrownBy(() -> samplers.create(spec("grid", Map.of()), null)).hasMessageContaining("step of x is ''");
+    }
+
+    @Test
+    void aModelOfBohbChoosesOnceItIsAsked() {
+        Sampler bohb = samplers.create(spec("BOHB", needed("BOHB")), null);
+        for (int number = 0; number < 4; number++) {
+            Point point = new Point(Map.of("x", new Value.Real(number / 4.0), "n", new Value.Whole(3)));
+            bohb.tell(new Trial(
+                    -1 - number,
+                    point,
+                    OptionalDouble.of(27),
+                    OptionalLong.empty(),
+                    new Trial.State.Complete(new double[] {number}, new double[0])));
+        }
+        List<String> learnt = IntStream.range(0, 20)
+                .mapToObj(number -> bohb.ask(number).orElseThrow().reason())
+                .filter(reason -> reason.contains("learnt from 4 results with 27.0"))
+                .toList();
+        assertThat(learnt).isNotEmpty().allMatch(reason -> reason.startsWith("most promising"));
     }
 }
