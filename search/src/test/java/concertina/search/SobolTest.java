@@ -3,6 +3,8 @@ package concertina.search;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -67,6 +69,20 @@ class SobolTest extends SamplerContract {
         }
         assertThat(Arrays.stream(means).boxed())
                 .allSatisfy(mean -> assertThat(mean).isBetween(0.47, 0.53));
+    }
+
+    @Test
+    void theScrambleIsMoreThanAShift() {
+        Set<Long> differences = new HashSet<>();
+        for (int seed = 0; seed < 10; seed++) {
+            SobolSequence sequence = new SobolSequence(3, Randomness.of(seed, 0));
+            differences.add(bits(sequence.point(0)[2]) ^ bits(sequence.point(1)[2]));
+        }
+        assertThat(differences).hasSize(10);
+    }
+
+    private static long bits(double coordinate) {
+        return (long) (coordinate * (1L << 32));
     }
 
     /** Centred L2 discrepancy (Hickernell 1998, "A generalized discrepancy and quadrature error bound"). */

@@ -9,6 +9,7 @@ import concertina.search.Parameter.Condition;
 import concertina.search.Parameter.Real;
 import concertina.search.Parameter.Scale;
 import concertina.search.Parameter.Whole;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -65,6 +66,34 @@ class SpaceTest {
         assertThat(high.get("rate")).isEqualTo(new Value.Real(0.1));
         assertThat(high.get("units")).isEqualTo(new Value.Whole(512));
         assertThat(high.get("momentum")).isEqualTo(new Value.Real(1));
+    }
+
+    @Test
+    void roundingNeitherLosesTheLastStepNorLeavesTheRange() {
+        Real dropout = new Real("dropout", 0, 0.7, Scale.LINEAR, 0.1, null);
+        assertThat(0.7 / 0.1).isLessThan(7);
+        assertThat(Space.cells(dropout)).isEqualTo(8);
+        assertThat(Space.decode(dropout, 1)).isEqualTo(new Value.Real(0.7));
+        double below = Math.nextDown(0.3);
+        assertThat(Space.decode(new Real("x", 0, below, Scale.LINEAR, 0.1, null), 1))
+                .isEqualTo(new Value.Real(below));
+    }
+
+    @Test
+    void pointsThatNobodyCanProposeAreRefused() {
+        Map<String, Value> values = new HashMap<>(
+                SPACE.decode(new double[] {0, 0, 0, 1, 0.5}).values());
+        SPACE.check(new Point(values));
+        values.put("layers", new Value.Whole(2));
+        assertThatThrownBy(() -> SPACE.check(new Point(values)))
+                .hasMessage("layers is '2', accepted: a whole number from 1 to 7 in steps of 2");
+        values.put("layers", new Value.Whole(3));
+        values.put("momentum", new Value.Real(0.5));
+        assertThatThrownBy(() -> SPACE.check(new Point(values)))
+                .hasMessage("momentum is '0.5', accepted: no value where its condition is not met");
+        values.remove("momentum");
+        values.put("depth", new Value.Whole(1));
+        assertThatThrownBy(() -> SPACE.check(new Point(values))).hasMessageContaining("'depth'");
     }
 
     @Test
