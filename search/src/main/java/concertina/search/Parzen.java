@@ -14,7 +14,8 @@ import java.util.random.RandomGenerator;
  * u_kj         coordinate j of point k; NaN where the parameter does not exist in it
  * w_k          weight of kernel k, summing to 1 with that of the even kernel w_0
  * s_j          standard deviation of u_kj over the points in which j exists and the even kernel (mean 1/2, variance 1/12)
- * h_j          bandwidth of coordinate j: max(0.4·s_j·n^(−1/(d+4)), 0.01), Scott's rule with a smaller factor
+ * n_j          number of these, the even kernel included
+ * h_j          bandwidth of coordinate j: max(0.4·s_j·n_j^(−1/(d+4)), 0.01), Scott's rule with a smaller factor
  * ε            chance of another word: (K − 1)/(n + K) with K words
  * x            where the density is asked for, d coordinates
  * </pre>

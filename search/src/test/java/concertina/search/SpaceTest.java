@@ -81,8 +81,8 @@ class SpaceTest {
 
     @Test
     void pointsThatNobodyCanProposeAreRefused() {
-        Map<String, Value> values = new HashMap<>(
-                SPACE.decode(new double[] {0, 0, 0, 1, 0.5}).values());
+        Map<String, Value> values =
+                new HashMap<>(SPACE.decode(new double[] {0, 0, 0, 1, 0.5}).values());
         SPACE.check(new Point(values));
         values.put("layers", new Value.Whole(2));
         assertThatThrownBy(() -> SPACE.check(new Point(values)))
