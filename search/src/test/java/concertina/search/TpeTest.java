@@ -114,6 +114,35 @@ class TpeTest extends SamplerContract {
     }
 
     @Test
+    void whatRunsNearTheBestSendsOthersElsewhere() {
+        double alone = 0;
+        double beside = 0;
+        for (int crowd = 0; crowd <= 40; crowd += 40) {
+            Sampler sampler = sampler(CONTINUOUS, 3);
+            for (int number = 0; number < 40; number++) {
+                Point point = CONTINUOUS.decode(
+                        Randomness.of(5, number).doubles(CONTINUOUS.size()).toArray());
+                sampler.tell(new Trial(
+                        number,
+                        point,
+                        OptionalDouble.empty(),
+                        OptionalLong.empty(),
+                        complete(loss(CONTINUOUS, point, 0.5))));
+            }
+            for (int number = 100; number < 100 + crowd; number++) {
+                double[] near = Randomness.of(6, number).doubles(3, 0.4, 0.6).toArray();
+                sampler.tell(running(number, new Suggestion(CONTINUOUS.decode(near), "")));
+            }
+            for (int number = 200; number < 300; number++) {
+                double off = loss(CONTINUOUS, sampler.ask(number).orElseThrow().point(), 0.5) / 100;
+                alone += crowd == 0 ? off : 0;
+                beside += crowd == 0 ? 0 : off;
+            }
+        }
+        assertThat(beside).isGreaterThan(1.5 * alone);
+    }
+
+    @Test
     void stoppedTrialsTeach() {
         Sampler sampler = sampler(CONTINUOUS, 9);
         double late = 0;
