@@ -24,7 +24,7 @@ final class SqliteJournal implements Journal {
 
     SqliteJournal(SqliteDatabase database) {
         this.database = database;
-        JsonMapper json = Json.mapper(JobEvent.class);
+        JsonMapper json = Json.keeping(JobEvent.class);
         this.writer = json.writerFor(JobEvent.class);
         this.reader = json.readerFor(JobEvent.class);
     }

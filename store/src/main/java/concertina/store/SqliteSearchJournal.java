@@ -29,7 +29,7 @@ final class SqliteSearchJournal implements SearchJournal {
 
     SqliteSearchJournal(SqliteDatabase database) {
         this.database = database;
-        JsonMapper json = Json.mapper(SearchEvent.class, Parameter.class, Value.class, TrialResult.class);
+        JsonMapper json = Json.keeping(SearchEvent.class, Parameter.class, Value.class, TrialResult.class);
         this.writer = json.writerFor(SearchEvent.class);
         this.reader = json.readerFor(SearchEvent.class);
     }

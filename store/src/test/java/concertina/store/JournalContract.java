@@ -3,6 +3,7 @@ package concertina.store;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import concertina.model.JobId;
+import concertina.model.JobSpec;
 import concertina.model.UserName;
 import concertina.train.JobEvent;
 import concertina.train.Journal;
@@ -76,6 +77,34 @@ public abstract class JournalContract {
         JobEvent.Submitted plain = sample(JobEvent.Submitted.class, 1);
         Journal.Entry entry = new Journal.Entry(
                 new JobId("a-1"), NOON, new JobEvent.Submitted(new UserName(text), plain.spec(), true));
+        journal().append(List.of(entry));
+
+        assertThat(all(reopened())).containsExactly(entry);
+    }
+
+    @Test
+    void aNameOfAnyLengthComesBackAsItWas() {
+        JobEvent.Submitted plain = sample(JobEvent.Submitted.class, 1);
+        JobSpec job = plain.spec();
+        JobSpec spec = new JobSpec(
+                job.framework(),
+                job.applicationName(),
+                job.arguments(),
+                job.modelMain(),
+                job.modelDirectory(),
+                job.userCommand(),
+                job.scriptArguments(),
+                job.workers(),
+                job.slotsPerWorker(),
+                job.gpu(),
+                job.priority(),
+                Map.of("X".repeat(1 << 20), "1"),
+                job.dataPath(),
+                job.condaEnvironment(),
+                job.consumer(),
+                job.pendingTimeoutSeconds());
+        Journal.Entry entry =
+                new Journal.Entry(new JobId("a-1"), NOON, new JobEvent.Submitted(plain.creator(), spec, true));
         journal().append(List.of(entry));
 
         assertThat(all(reopened())).containsExactly(entry);

@@ -149,6 +149,15 @@ public abstract class SearchJournalContract {
     }
 
     @Test
+    void aNameOfAnyLengthComesBackAsItWas() {
+        Point point = new Point(Map.of("x".repeat(1 << 20), new Value.Whole(3)));
+        SearchJournal.Entry entry = new SearchJournal.Entry("s", NOON, new SearchEvent.PointEnqueued(point));
+        searchJournal().append(List.of(entry));
+
+        assertThat(all(searchJournalReopened())).containsExactly(entry);
+    }
+
+    @Test
     void ofWhatAnAlgorithmSavedTheLastIsKept() {
         SearchJournal.Entry stopped = new SearchJournal.Entry("s", NOON, new SearchEvent.Stopped(ADA));
         SearchJournal.Entry last = new SearchJournal.Entry("s", NOON, new SearchEvent.SamplerSaved("later"));

@@ -11,6 +11,8 @@ import concertina.model.WorkerId;
 import java.util.function.Function;
 import tools.jackson.core.JsonGenerator;
 import tools.jackson.core.JsonParser;
+import tools.jackson.core.StreamReadConstraints;
+import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DeserializationContext;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.SerializationContext;
@@ -32,13 +34,30 @@ public final class Json {
 
     /** A mapper for the nouns; unknown members are ignored so that older agents and servers understand newer ones. */
     public static JsonMapper mapper(Class<?>... sealedInterfaces) {
+        return mapper(new JsonFactory(), sealedInterfaces);
+    }
+
+    /** The same for what this program keeps: reads all that it wrote, however long its texts, names and numbers are. */
+    public static JsonMapper keeping(Class<?>... sealedInterfaces) {
+        return mapper(
+                JsonFactory.builder()
+                        .streamReadConstraints(StreamReadConstraints.builder()
+                                .maxNameLength(Integer.MAX_VALUE)
+                                .maxStringLength(Integer.MAX_VALUE)
+                                .maxNumberLength(Integer.MAX_VALUE)
+                                .build())
+                        .build(),
+                sealedInterfaces);
+    }
+
+    private static JsonMapper mapper(JsonFactory factory, Class<?>... sealedInterfaces) {
         SimpleModule nouns = new SimpleModule("nouns");
         text(nouns, JobId.class, JobId::new);
         text(nouns, AgentId.class, AgentId::new);
         text(nouns, SlotId.class, SlotId::new);
         text(nouns, UserName.class, UserName::new);
         text(nouns, WorkerId.class, WorkerId::parse);
-        JsonMapper.Builder builder = JsonMapper.builder()
+        JsonMapper.Builder builder = JsonMapper.builder(factory)
                 .addModule(nouns)
                 .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
                 .addMixIn(AgentCommand.class, ByKind.class)

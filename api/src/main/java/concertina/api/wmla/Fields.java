@@ -9,6 +9,8 @@ import tools.jackson.databind.JsonNode;
 
 /** Members of a posted object, checked. Numbers may come as texts, as clients of the original send them. Pure. */
 final class Fields {
+    static final int LONGEST_NAME = 1000;
+
     private Fields() {}
 
     static boolean given(JsonNode node) {
@@ -52,6 +54,18 @@ final class Fields {
 
     static String needed(JsonNode parent, String path, String name, String accepted) {
         return text(parent, path, name).orElseThrow(() -> ConcertinaException.invalid(field(path, name), "", accepted));
+    }
+
+    /** A name that others may have to read: as a column, in a message, as a key. */
+    static String name(JsonNode parent, String path, String name, String accepted) {
+        return name(field(path, name), needed(parent, path, name, accepted));
+    }
+
+    static String name(String field, String value) {
+        if (value.length() > LONGEST_NAME) {
+            throw ConcertinaException.invalid(field, value, "a name of at most " + LONGEST_NAME + " characters");
+        }
+        return value;
     }
 
     static Optional<BigDecimal> number(JsonNode parent, String path, String name) {

@@ -40,7 +40,7 @@ record Goals(List<Objective> objectives, List<Constraint> constraints) {
     private static List<Objective> objectives(JsonNode algorithm) {
         List<JsonNode> several = Fields.list(algorithm, PATH, SEVERAL);
         if (several.isEmpty()) {
-            String metric = Fields.needed(algorithm, PATH, SINGLE, METRIC);
+            String metric = Fields.name(algorithm, PATH, SINGLE, METRIC);
             return List.of(new Objective(metric, maximize(algorithm, PATH)));
         }
         for (String member : List.of(SINGLE, "objective")) {
@@ -57,7 +57,7 @@ record Goals(List<Objective> objectives, List<Constraint> constraints) {
         for (int i = 0; i < several.size(); i++) {
             String path = Fields.field(PATH, SEVERAL + "[" + i + "]");
             JsonNode posted = object(several.get(i), path, List.of("metric", "objective"));
-            String metric = Fields.needed(posted, path, "metric", METRIC);
+            String metric = Fields.name(posted, path, "metric", METRIC);
             if (!metrics.add(metric)) {
                 throw ConcertinaException.invalid(path + ".metric", metric, "metrics that differ");
             }
@@ -82,7 +82,7 @@ record Goals(List<Objective> objectives, List<Constraint> constraints) {
         for (int i = 0; i < list.size(); i++) {
             String path = Fields.field(PATH, CONSTRAINTS + "[" + i + "]");
             JsonNode posted = object(list.get(i), path, List.of("metric", "atMost", "atLeast"));
-            String metric = Fields.needed(posted, path, "metric", METRIC);
+            String metric = Fields.name(posted, path, "metric", METRIC);
             boolean least = Fields.given(posted.path("atLeast"));
             if (least == Fields.given(posted.path("atMost"))) {
                 throw ConcertinaException.invalid(path, Fields.shown(posted), "exactly one of atMost and atLeast");

@@ -68,7 +68,7 @@ final class HyperParameters {
         if (!posted.isObject()) {
             throw ConcertinaException.invalid(path, Fields.shown(posted), "an object with name, type and dataType");
         }
-        String name = Fields.needed(posted, path, "name", "a name");
+        String name = Fields.name(posted, path, "name", "a name");
         String type = Fields.needed(posted, path, "type", TYPES);
         DataType dataType = dataType(posted, path);
         return switch (type.toLowerCase(Locale.ROOT)) {
@@ -299,7 +299,7 @@ final class HyperParameters {
                 throw ConcertinaException.invalid(
                         here, Fields.shown(each), "an object with name, dataType and fixedVal");
             }
-            String name = Fields.needed(each, here, "name", "a name");
+            String name = Fields.name(each, here, "name", "a name");
             Value value = value(dataType(each, here), here + ".fixedVal", each.path("fixedVal"));
             if (values.put(name, value) != null) {
                 throw ConcertinaException.invalid(here + ".name", name, "names that differ");

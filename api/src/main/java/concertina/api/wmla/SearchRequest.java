@@ -160,7 +160,7 @@ record SearchRequest(
         if (posted.isObject()) {
             posted.properties()
                     .forEach(entry -> settings.put(
-                            entry.getKey(),
+                            Fields.name("algoDef.algoParams", entry.getKey()),
                             Fields.text(posted, "algoDef.algoParams", entry.getKey())
                                     .orElse("")));
         } else {
@@ -170,7 +170,7 @@ record SearchRequest(
                 if (!list.get(i).isObject()) {
                     throw ConcertinaException.invalid(path, Fields.shown(list.get(i)), "an object with name and value");
                 }
-                String name = Fields.needed(list.get(i), path, "name", "a name");
+                String name = Fields.name(list.get(i), path, "name", "a name");
                 JsonNode value = list.get(i).path("value");
                 String text = value.isBoolean()
                         ? value.asString()
@@ -230,7 +230,7 @@ record SearchRequest(
         Map<String, Aggregate> reported = new LinkedHashMap<>();
         posted.properties()
                 .forEach(entry -> reported.put(
-                        entry.getKey(),
+                        Fields.name("algoDef.additionalMetrics", entry.getKey()),
                         switch (entry.getValue().asString("").toLowerCase(Locale.ROOT)) {
                             case "minimize" -> Aggregate.MINIMIZE;
                             case "maximize" -> Aggregate.MAXIMIZE;

@@ -32,7 +32,7 @@ public final class SubmitLine {
     private static final int MAX_SLOTS_PER_WORKER = 64;
     private static final int DEFAULT_PRIORITY = 5000;
     private static final int MAX_LENGTH = 1_000_000;
-    private static final Pattern VARIABLE = Pattern.compile("[A-Za-z_][A-Za-z0-9_]*");
+    private static final Pattern VARIABLE = Pattern.compile("[A-Za-z_][A-Za-z0-9_]{0,254}");
     private static final String SUMS = "CONCERTINA_SUMS";
     private static final List<String> OF_TRAINING = List.of(
             SUMS,
@@ -242,7 +242,7 @@ public final class SubmitLine {
             String variable = equals < 0 ? value.text() : value.text().substring(0, equals);
             if (equals < 0 || !VARIABLE.matcher(variable).matches()) {
                 throw ConcertinaException.invalid(
-                        name, variable, "NAME=value with a name of letters, digits and underscores");
+                        name, variable, "NAME=value with a name of at most 255 letters, digits and underscores");
             }
             if (variable.startsWith("CONCERTINA_") && !OF_TRAINING.contains(variable)) {
                 throw ConcertinaException.invalid(

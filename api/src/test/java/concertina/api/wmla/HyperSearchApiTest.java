@@ -582,6 +582,18 @@ class HyperSearchApiTest extends ServedTest {
                                 "'hyperParams': [" + range.formatted("") + ", " + range.formatted("") + "]"),
                         "name of a hyperparameter is 'x', accepted: names that differ"),
                 Arguments.of(
+                        data(MODEL, algorithm(""), RATE.replace("rate", "n".repeat(1001))),
+                        "hyperParams[0].name is 'nnn"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'additionalMetrics': {'" + "m".repeat(1001) + "': 'latest'}"), RATE),
+                        "algoDef.additionalMetrics is 'mmm"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'algoParams': {'" + "p".repeat(1001) + "': '1'}"), RATE),
+                        "algoDef.algoParams is 'ppp"),
+                Arguments.of(
+                        data(MODEL, algorithm(", 'objectiveMetric': '" + "o".repeat(1001) + "'"), RATE),
+                        "accepted: a name of at most 1000 characters"),
+                Arguments.of(
                         data(
                                 MODEL,
                                 algorithm(""),

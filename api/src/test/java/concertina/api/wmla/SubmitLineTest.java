@@ -261,6 +261,7 @@ class SubmitLineTest {
         refused(START + "--msd-env CONCERTINA_CONTROL=/tmp/x", "--msd-env is 'CONCERTINA_CONTROL'");
         refused(START + "--msd-env 1A=b", "--msd-env is '1A'");
         refused(START + "--msd-env A", "--msd-env is 'A'");
+        refused(START + "--msd-env " + "A".repeat(256) + "=b", "--msd-env is 'AAA");
         refused(START + "--msd-env =secret", "--msd-env is ''");
     }
 
