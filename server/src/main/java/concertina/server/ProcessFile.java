@@ -1,5 +1,7 @@
 package concertina.server;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -8,9 +10,6 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.dataformat.yaml.YAMLMapper;
@@ -20,6 +19,8 @@ import tools.jackson.dataformat.yaml.YAMLMapper;
  * signalled. Not for two writers at once.
  */
 record ProcessFile(Path path) {
+    private static final Duration POLL = Duration.ofMillis(20);
+
     /** Remembers a process; {@code address} is empty until it serves. */
     void write(ProcessHandle process, String address) {
         Map<String, Object> content = Map.of(
@@ -37,7 +38,7 @@ record ProcessFile(Path path) {
     Optional<ProcessHandle> living() {
         JsonNode content = content();
         return ProcessHandle.of(content.path("process-id").asLong(-1))
-                .filter(ProcessHandle::isAlive)
+                .filter(ProcessFile::lives)
                 .filter(process -> started(process)
                         .toString()
                         .equals(content.path("started").asString("")));
@@ -76,13 +77,27 @@ record ProcessFile(Path path) {
     }
 
     private static boolean waitFor(ProcessHandle process, Duration patience) throws InterruptedException {
-        try {
-            process.onExit().get(patience.toMillis(), TimeUnit.MILLISECONDS);
-            return true;
-        } catch (TimeoutException stillThere) {
+        long end = System.nanoTime() + patience.toNanos();
+        while (lives(process)) {
+            if (System.nanoTime() > end) {
+                return false;
+            }
+            Thread.sleep(POLL);
+        }
+        return true;
+    }
+
+    /** False also for one that ended and that nobody has waited for yet: in a container that may stay so for ever. */
+    private static boolean lives(ProcessHandle process) {
+        if (!process.isAlive()) {
             return false;
-        } catch (ExecutionException impossible) {
-            throw new IllegalStateException(impossible);
+        }
+        try {
+            String status = Files.readString(Path.of("/proc", Long.toString(process.pid()), "stat"), ISO_8859_1);
+            // The name before the state is in brackets, and may have some itself.
+            return !status.startsWith(") Z", status.lastIndexOf(')'));
+        } catch (IOException goneOrNoLinux) {
+            return process.isAlive();
         }
     }
 
