@@ -123,6 +123,9 @@ class PluginOptimizer(BasePluginOptimizer):
         ("return 5", "ValueError: search returned a int; accepted is a list of dicts"),
         ("return [5]", "ValueError: search returned a list with a int; accepted is a list of dicts"),
         ("return [{'rate': float('nan')}]", "ValueError: search returned nan for 'rate'; accepted is a finite number"),
+        ("return [{'rate': 1 << 9999}]", "ValueError: search returned a whole number of 10000 bits for 'rate'; accepted are at most 1023"),
+        ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})", "Odd"),
+        ("raise ValueError('\\n')", "ValueError: "),
         ("return [{'rate': [1]}]", "ValueError: search returned '[1]' of type list for 'rate'; accepted are numbers and texts"),
     ],
 )

@@ -32,6 +32,8 @@ from plugins.core.logger import logger  # noqa: E402
 LEVELS = ("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL")
 LONGEST_TEXT = 20_000
 LARGEST_STATE_BYTES = 16 << 20
+# What a real number can hold, too.
+LONGEST_WHOLE_BITS = 1023
 PARENT_CHECK_SECONDS = 0.5
 
 
@@ -61,7 +63,10 @@ def plain(name: str, value: Any) -> int | float | str:
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, numbers.Integral):
-        return int(value)
+        whole = int(value)
+        if whole.bit_length() > LONGEST_WHOLE_BITS:
+            raise ValueError(f"search returned a whole number of {whole.bit_length()} bits for {name!r}; accepted are at most {LONGEST_WHOLE_BITS}")
+        return whole
     if isinstance(value, numbers.Real):
         if not math.isfinite(value):
             raise ValueError(f"search returned {float(value)} for {name!r}; accepted is a finite number")
@@ -113,6 +118,16 @@ class Host:
         return {"points": points, "more": len(found) >= count, "state": base64.b64encode(state).decode("ascii")}
 
 
+def told(error: BaseException) -> str:
+    """A failure in one line, also one that has no text of its own or cannot be asked for it."""
+    kind = type(error).__name__
+    try:
+        lines = str(error).splitlines()
+    except Exception:
+        lines = []
+    return f"{kind}: {lines[0]}" if lines else kind
+
+
 def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer until the requests end."""
     host = Host()
@@ -120,8 +135,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         try:
             answer = host.answer(json.loads(line))
         except BaseException as error:  # a plug-in may raise SystemExit as well
-            text = f"{type(error).__name__}: {error}".splitlines()[0] if str(error) else type(error).__name__
-            answer = {"error": text[:1000], "traceback": traceback.format_exc()[-LONGEST_TEXT:]}
+            answer = {"error": told(error)[:1000], "traceback": traceback.format_exc()[-LONGEST_TEXT:]}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
