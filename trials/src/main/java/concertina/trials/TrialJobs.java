@@ -9,11 +9,11 @@ import concertina.train.JobView;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.time.Instant;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.SequencedSet;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -37,7 +37,10 @@ final class TrialJobs {
 
     private final Searcher.Parts parts;
     private final SearchLedger ledger;
-    private final Deque<TrialLife> unsent = new ArrayDeque<>();
+
+    /** Recorded and not submitted yet, each once. */
+    private final SequencedSet<TrialLife> unsent = new LinkedHashSet<>();
+
     private final Set<JobId> toldToStop = new HashSet<>();
 
     TrialJobs(Searcher.Parts parts, SearchLedger ledger) {
@@ -58,7 +61,7 @@ final class TrialJobs {
     /** The next trial that was never submitted and never will be; null when there is none. */
     @Nullable
     TrialLife abandon() {
-        return unsent.poll();
+        return unsent.isEmpty() ? null : unsent.removeFirst();
     }
 
     /** Removes what was laid down for a trial whose job was never submitted. */
@@ -164,11 +167,16 @@ final class TrialJobs {
             if (!trial.stopped) {
                 continue;
             }
+            // A search that goes on at once may not have come to stopping its jobs.
+            stop(trial);
             Optional<JobView> old = parts.jobs().find(trial.job);
             if (old.isPresent()
                     && old.get().state() != JobState.KILLED
                     && !old.get().lostWithAgent()) {
                 continue;
+            }
+            if (old.isEmpty()) {
+                removeUnsent(trial);
             }
             Instant end = old.map(JobView::endedAt).orElse(null);
             boolean goesOn = old.isPresent() && end != null && canGoOn(old.get());

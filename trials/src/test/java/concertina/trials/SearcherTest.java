@@ -12,9 +12,11 @@ import concertina.search.Trial;
 import concertina.train.JobView;
 import java.nio.file.FileSystemException;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import org.junit.jupiter.api.Test;
 
 class SearcherTest extends SceneTest {
@@ -426,6 +428,73 @@ class SearcherTest extends SceneTest {
                 () -> scene.journal.events("s"),
                 events -> events.contains(
                         new SearchEvent.Led(Duration.ofMinutes(11).toMillis())));
+    }
+
+    /** A thread of the search's that comes to a point waits there until it is let go on. */
+    private static final class Gate implements Runnable {
+        private final CountDownLatch reached = new CountDownLatch(1);
+        private final CountDownLatch open = new CountDownLatch(1);
+
+        @Override
+        public void run() {
+            reached.countDown();
+            try {
+                open.await();
+            } catch (InterruptedException interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    @Test
+    void aTrialThatWasNeverSubmittedIsSubmittedOnceWhenItsSearchIsStoppedAndRestartedAtOnce() throws Exception {
+        scene.jobs.refusal = new ConcertinaException(ErrorCode.NO_CAPACITY, "the cluster is being drained");
+        Gate gate = new Gate();
+        scene.files.beforeSharing = gate;
+        create(SearchScene.spec(1, 1));
+        gate.reached.await();
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA);
+        gate.open.countDown();
+        scene.await("the reason", view -> view.reason().equals("waits: the cluster is being drained"));
+        scene.jobs.refusal = null;
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 2);
+
+        SearchView over = scene.await("the end", view -> !view.state().active());
+
+        assertThat(over.state()).isEqualTo(SearchState.FINISHED);
+        assertThat(over.failed()).isZero();
+        assertThat(scene.jobs.submitted()).hasSize(1);
+        Set<JobId> kept = new HashSet<>(scene.files.shared.keySet());
+        kept.removeAll(scene.files.deleted);
+        assertThat(kept).containsExactly(over.trials().getFirst().job());
+    }
+
+    @Test
+    void aTrialThatRunsOnWhileItsSearchIsStoppedAndRestartedAtOnceRunsAgainAsAnyOther() throws Exception {
+        Gate gate = new Gate();
+        scene.samplerThrows = () -> {
+            if (!scene.jobs.submitted().isEmpty()) {
+                gate.run();
+            }
+            return null;
+        };
+        create(SearchScene.spec(2, 2));
+        gate.reached.await();
+        JobId first = scene.jobs.submitted().getFirst();
+        scene.jobs.start(first);
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA);
+        gate.open.countDown();
+
+        scene.await("both", view -> view.trials().size() == 2);
+        SearchView both = scene.await(
+                "no trial to be shown as stopped",
+                view -> view.trials().stream().noneMatch(trial -> trial.state() == TrialView.State.STOPPED));
+        assertThat(both.trials().getFirst().job()).isNotEqualTo(first);
+        scene.awaitJobs(2).forEach(job -> scene.finish(job.id(), 1));
+        assertThat(scene.await("the end", view -> !view.state().active()).complete())
+                .isEqualTo(2);
     }
 
     @Test

@@ -32,6 +32,9 @@ final class TestingFiles implements JobFiles {
     /** What laying down code throws. */
     volatile @Nullable IOException shareFails;
 
+    /** Called before code is laid down, on the thread that wants it. */
+    volatile Runnable beforeSharing = () -> {};
+
     TestingFiles(Path folder) {
         this.folder = folder;
     }
@@ -65,6 +68,7 @@ final class TestingFiles implements JobFiles {
 
     @Override
     public void shareCode(JobId from, JobId to, UserName user) throws IOException {
+        beforeSharing.run();
         IOException failure = shareFails;
         if (failure != null) {
             throw failure;

@@ -89,6 +89,9 @@ final class TestingJobs implements Jobs {
     @Override
     public synchronized JobView resume(JobId id, UserName by) {
         JobView old = views.get(id);
+        if (!old.state().finalState()) {
+            throw new ConcertinaException(ErrorCode.CONFLICT, "job '" + id + "' is " + old.state());
+        }
         JobView view =
                 view(id, old.creator(), old.spec(), JobState.PENDING, old.submittedAt(), old.startedAt(), null, "");
         views.put(id, view);
