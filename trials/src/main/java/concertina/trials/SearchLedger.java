@@ -206,9 +206,15 @@ final class SearchLedger {
                     "search '" + life.name + "' trains a population, accepted: a search whose trials begin afresh");
         }
         life.spec.space().check(point);
-        if (!recordIf(new SearchEvent.PointEnqueued(point), state -> state.ended == null)) {
-            throw new ConcertinaException(
-                    ErrorCode.CONFLICT, "search '" + life.name + "' has ended, accepted: one that runs or was stopped");
+        lock.lock();
+        try {
+            String refusal = life.refusesPoint();
+            if (refusal != null) {
+                throw new ConcertinaException(ErrorCode.CONFLICT, "search '" + life.name + "' " + refusal);
+            }
+            record(new SearchEvent.PointEnqueued(point));
+        } finally {
+            lock.unlock();
         }
     }
 

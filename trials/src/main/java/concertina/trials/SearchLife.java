@@ -221,6 +221,20 @@ final class SearchLife {
         return count() >= spec.limit();
     }
 
+    /** Why no further point can be put in line, and what could; null when one can: it will be tried, unless the search ends before. */
+    @Nullable
+    String refusesPoint() {
+        if (ended != null) {
+            return "has ended, accepted: one that runs or was stopped";
+        }
+        if (closing != null && stoppedBy == null) {
+            return "is coming to its end, accepted: one that goes on";
+        }
+        return count() + line.size() < spec.limit()
+                ? null
+                : "has no trial left, of " + spec.limit() + " at most, accepted: one that has";
+    }
+
     /** Whether a trial may be stopped early: it is under way and nobody else stops it. */
     boolean mayStop(long number) {
         TrialLife trial = open.get(number);

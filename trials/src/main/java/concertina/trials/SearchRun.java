@@ -467,10 +467,11 @@ final class SearchRun {
     /** Ends the search when no trial is under way and none will come. */
     private void end() {
         boolean waiting = !waits.isEmpty() || !jobs.allSent();
-        SearchEvent.Ended end = waiting
-                ? null
-                : ledger.<SearchEvent.@Nullable Ended>look(life -> SearchEnd.of(life, proposer.exhausted()));
-        if (end != null && ledger.recordIf(end, life -> life.active() && life.openCount() == 0)) {
+        boolean exhausted = proposer.exhausted();
+        SearchEvent.Ended end =
+                waiting ? null : ledger.<SearchEvent.@Nullable Ended>look(life -> SearchEnd.of(life, exhausted));
+        // Meanwhile it may have been stopped, or a point put in line.
+        if (end != null && ledger.recordIf(end, life -> SearchEnd.of(life, exhausted) != null)) {
             LOG.info("search {} ended: {}", ledger.name(), end.reason());
         }
     }

@@ -52,6 +52,9 @@ public interface Searches {
     /** Stops the search if needed and forgets it; jobs of its trials stay. Throws NOT_FOUND. */
     void delete(String name, UserName by);
 
-    /** Puts a point in line, to be tried next. Throws NOT_FOUND, CONFLICT for one that has ended, INVALID_ARGUMENT for no point of its space. */
+    /**
+     * Puts a point in line, to be tried next. Throws NOT_FOUND, CONFLICT when the search has ended, is coming to its end or has no trial
+     * left, INVALID_ARGUMENT for no point of its space.
+     */
     void enqueue(String name, Point point);
 }

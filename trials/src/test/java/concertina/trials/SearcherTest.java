@@ -514,6 +514,42 @@ class SearcherTest extends SceneTest {
     }
 
     @Test
+    void aPointForWhichNoTrialIsLeftIsRefused() {
+        create(SearchScene.spec(3, 1));
+        JobView first = scene.awaitJobs(1).getFirst();
+        scene.searcher.enqueue("s", SearchScene.point(0.25, 3));
+        scene.searcher.enqueue("s", SearchScene.point(0.5, 3));
+
+        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.point(0.75, 3)))
+                .isInstanceOfSatisfying(
+                        ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT))
+                .hasMessage("search 's' has no trial left, of 3 at most, accepted: one that has");
+
+        scene.finish(first.id(), 1);
+        finishAll(2, 1);
+        SearchView over = scene.await("the end", view -> !view.state().active());
+        assertThat(over.trials().subList(1, 3))
+                .extracting(TrialView::point)
+                .containsExactly(SearchScene.point(0.25, 3), SearchScene.point(0.5, 3));
+    }
+
+    @Test
+    void aPointIsRefusedWhileASearchWaitsForItsLastTrialsUnlessItIsStopped() {
+        create(SearchScene.spec(Framework.PYTORCH, -1, 2, 10));
+        scene.jobs.stopsLate = true;
+        JobId first = scene.awaitJobs(2).getFirst().id();
+        scene.clock.advance(Duration.ofMinutes(11));
+        scene.finish(first, 1);
+        scene.await("the end of its time", view -> view.reason().startsWith("its time of 10 minutes was over"));
+        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.point(0.5, 3)))
+                .isInstanceOfSatisfying(
+                        ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT))
+                .hasMessageContaining("is coming to its end");
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.enqueue("s", SearchScene.point(0.75, 3));
+    }
+
+    @Test
     void aDeletedSearchStopsItsTrialsAndLeavesTheirJobs() {
         create(SearchScene.spec(-1, 2));
         scene.awaitJobs(2);
