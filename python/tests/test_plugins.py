@@ -1,6 +1,7 @@
 """The process that runs a plug-in of the search, spoken to as the server does."""
 
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -61,9 +62,9 @@ class Process:
     def search(self, count=2, results=None):
         return self.call(call="search", count=count, results=results)
 
-    def end(self):
+    def end(self, code=0):
         error = self.process.communicate(timeout=60)[1]
-        assert self.process.returncode == 0
+        assert self.process.returncode == code
         return error
 
 
@@ -177,6 +178,33 @@ def test_what_a_plugin_started_ends_with_it(process):
     assert one.search(1)["points"] == [{"rate": 1}]
     # Comes to the end of the log, which the child holds as well.
     one.end()
+
+
+# Leaves a process of a session of its own, whose parent has ended.
+LEAVING = "import os, subprocess, sys" + BODY.format(
+    """subprocess.run([sys.executable, '-c', "import os, subprocess; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)"], stdout=open('left', 'w'))
+        {}"""
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted by what keeps a plug-in on Linux alone")
+@pytest.mark.parametrize(
+    "end,code",
+    [("return [{'rate': 1}]", 0), ("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", 1), ("os.kill(os.getppid(), 15)\n        while True: pass", 1)],
+)
+def test_what_a_plugin_left_in_another_session_ends_with_it_however_it_ends(process, tmp_path, monkeypatch, end, code):
+    monkeypatch.chdir(tmp_path)
+    one = process(LEAVING.format(end))
+    one.start()
+    try:
+        one.search(1)
+    except ValueError:
+        # It ended without an answer.
+        pass
+    # Comes to the end of the log, which what was left holds as well.
+    one.end(code)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "left").read_text()), 0)
 
 
 def test_numpy_scalars_become_numbers(process):

@@ -5,7 +5,8 @@
 
 Answers: `{}`, `{"points": [...], "more": bool, "state": text}`, or `{"error": one line, "traceback": text}`. `state` is pickled and in base64; only this
 process ever unpickles it. What the plug-in prints goes to the standard error stream, which is its log. The end of the standard input ends
-the process once it has answered; the end of the process that started it ends it at once; what it has started ends with it. Needs the standard library alone, so any environment of the user's will do.
+the process once it has answered; TERM, or the end of the process that started it, ends it at once. The plug-in runs in a forked child; the process that was started
+only keeps it, and ends whatever it has started and left. Needs the standard library alone, so any environment of the user's will do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import numbers
 import os
 import pickle
+import select
 import signal
 import sys
 import threading
@@ -35,6 +37,7 @@ LARGEST_STATE_BYTES = 16 << 20
 # What a real number can hold, too.
 LONGEST_WHOLE_BITS = 1023
 PARENT_CHECK_SECONDS = 0.5
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def load(folder: str) -> type[BasePluginOptimizer]:
@@ -141,16 +144,75 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process when its parent is another one than that: a killed server can neither stop a plug-in that computes nor hear it."""
+    """End this process and its group when its parent is another one than that: a plug-in that computes cannot hear it."""
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK_SECONDS)
     os.killpg(0, signal.SIGKILL)
 
 
-def main() -> None:
-    # Signals to the server's terminal are the server's, and what a plug-in starts can be ended together with it.
+def keep(child: int, server: int, woken: int) -> int:
+    """Wait until the plug-in's process ends, the server is gone or asks for the end, which TERM does; then end what is left below it.
+
+    server: the parent of this process. woken: where the numbers of signals can be read. Returns the exit code.
+    """
+    code = None
+    while code is None and os.getppid() == server:
+        select.select([woken], [], [], PARENT_CHECK_SECONDS)
+        try:
+            if signal.SIGTERM in os.read(woken, 100):
+                break
+        except BlockingIOError:
+            pass
+        code = reaped(child)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except OSError:
+        pass
+    end_children()
+    return 1 if code is None else code
+
+
+def reaped(child: int) -> int | None:
+    """The exit code of this child, 1 where a signal ended it; None while it runs. Orphans that have ended are put away on the way."""
+    while True:
+        ended, status = os.waitpid(-1, os.WNOHANG)
+        if ended == child:
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 1
+        if ended == 0:
+            return None
+
+
+def adopt_orphans() -> None:
+    """Where the kernel can: what the plug-in started and left becomes a child of this process, whatever session it moved to."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass
+
+
+def end_children() -> None:
+    """Kill children, and theirs as they become ours, until there are none."""
+    try:
+        while True:
+            with open(f"/proc/self/task/{os.getpid()}/children") as file:
+                left = [int(word) for word in file.read().split()]
+            if not left:
+                return
+            for each in left:
+                os.kill(each, signal.SIGKILL)
+            os.waitpid(-1, 0)
+    except OSError:
+        # No such file, or all have been reaped.
+        return
+
+
+def plug_in(keeper: int) -> None:
+    """The plug-in's own process."""
+    # What a plug-in starts can be ended together with it.
     os.setsid()
-    threading.Thread(target=end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+    threading.Thread(target=end_with, args=(keeper,), name="parent", daemon=True).start()
     # The plug-in's prints must not reach the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -163,6 +225,32 @@ def main() -> None:
     os.killpg(0, signal.SIGTERM)
     # Threads of the plug-in must not keep the process.
     os._exit(0)
+
+
+def main() -> None:
+    keeper, server = os.getpid(), os.getppid()
+    # Signals to the server's terminal are the server's.
+    os.setsid()
+    woken, wakes = os.pipe()
+    os.set_blocking(woken, False)
+    os.set_blocking(wakes, False)
+    signal.set_wakeup_fd(wakes)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    adopt_orphans()
+    child = os.fork()
+    if child == 0:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        os.close(woken)
+        os.close(wakes)
+        plug_in(keeper)
+    # The streams are the plug-in's: whoever reads them sees its end.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    os._exit(keep(child, server, woken))
 
 
 if __name__ == "__main__":

@@ -183,10 +183,13 @@ final class PluginProcesses implements PluginHost.Starter, AutoCloseable {
         public void close() {
             running.remove(this);
             List<ProcessHandle> all = process.descendants().toList();
-            process.destroyForcibly();
-            all.forEach(ProcessHandle::destroyForcibly);
+            // It takes along what is below it, also what has lost its parent.
+            process.destroy();
             try {
-                process.waitFor(GRACE.toMillis(), TimeUnit.MILLISECONDS);
+                if (!process.waitFor(GRACE.toMillis(), TimeUnit.MILLISECONDS)) {
+                    process.destroyForcibly();
+                    all.forEach(ProcessHandle::destroyForcibly);
+                }
             } catch (InterruptedException interrupted) {
                 Thread.currentThread().interrupt();
             }

@@ -82,12 +82,33 @@ class PluginProcessesTest {
         processes.close();
 
         for (String name : List.of("me", "child")) {
-            ProcessHandle.of(point.get(name).asLong())
-                    .ifPresent(left ->
-                            left.onExit().orTimeout(60, TimeUnit.SECONDS).join());
+            assertEnds(point.get(name).asLong());
         }
         assertThatThrownBy(() -> host.call(SEARCH)).isInstanceOf(IOException.class);
         assertThatThrownBy(() -> processes.start(plugin)).hasMessage("the server is closing");
+    }
+
+    @Test
+    void whatAPluginLeftBehindEndsWithIt() throws Exception {
+        // The shell has ended when the answer comes, so that nothing leads from the plug-in to what it started.
+        String leave = """
+                import subprocess
+                shell = subprocess.run(['sh', '-c', 'sleep 1000 & echo $!'], stdout=open('child', 'w'))
+                """;
+        try (PluginHost host = start(plugin(leave + "return [{'x': 1}]"), PATIENCE)) {
+            host.call(SEARCH);
+        }
+        assertEnds(Long.parseLong(Files.readString(folder.resolve("child")).strip()));
+
+        try (PluginHost host = start(plugin(leave + "os._exit(3)"), PATIENCE)) {
+            assertThatThrownBy(() -> host.call(SEARCH)).hasMessageContaining("its process ended");
+        }
+        assertEnds(Long.parseLong(Files.readString(folder.resolve("child")).strip()));
+    }
+
+    private static void assertEnds(long process) {
+        ProcessHandle.of(process)
+                .ifPresent(left -> left.onExit().orTimeout(10, TimeUnit.SECONDS).join());
     }
 
     @Test
