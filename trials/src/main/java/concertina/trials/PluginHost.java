@@ -2,7 +2,7 @@ package concertina.trials;
 
 import java.io.IOException;
 
-/** A process that runs one plug-in. Used by one thread. */
+/** A process that runs one plug-in. Used by one thread; any other may close it. */
 public interface PluginHost extends AutoCloseable {
     /** Starts processes. Thread-safe. */
     interface Starter {
@@ -19,7 +19,7 @@ public interface PluginHost extends AutoCloseable {
     /** What the process last printed, for people to read. */
     String log();
 
-    /** Ends the process. */
+    /** Ends the process; a call under way fails. */
     @Override
     void close();
 }

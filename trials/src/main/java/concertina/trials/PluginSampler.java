@@ -70,7 +70,11 @@ final class PluginSampler implements SavingSampler {
     /** Ended trials in the order of their ends; the first {@link #delivered} of them are known to the plug-in. */
     private final Deque<Trial> ended = new ArrayDeque<>();
 
-    private @Nullable PluginHost host;
+    private volatile @Nullable PluginHost host;
+
+    /** Whether nobody wants an answer any more. */
+    private volatile boolean cancelled;
+
     private long told;
     private long delivered;
     private boolean asked;
@@ -135,9 +139,19 @@ final class PluginSampler implements SavingSampler {
     }
 
     @Override
+    public void cancel() {
+        cancelled = true;
+        PluginHost asked = host;
+        if (asked != null) {
+            asked.close();
+        }
+    }
+
+    @Override
     public void close() {
-        if (host != null) {
-            host.close();
+        PluginHost asked = host;
+        if (asked != null) {
+            asked.close();
             host = null;
         }
     }
@@ -148,7 +162,7 @@ final class PluginSampler implements SavingSampler {
         question.put("count", 1);
         question.set("results", asked || !ended.isEmpty() ? results() : JSON.nullNode());
         String why = "";
-        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        for (int attempt = 0; attempt < ATTEMPTS && !cancelled; attempt++) {
             try {
                 return checked(started().call(question.toString()));
             } catch (IOException failure) {
@@ -158,6 +172,9 @@ final class PluginSampler implements SavingSampler {
                 close();
                 LOG.warn("plug-in {}: {}; it printed: {}", plugin.name(), why, tail(log));
             }
+        }
+        if (cancelled) {
+            throw new IllegalStateException("plug-in " + plugin.name() + " is asked for no further point");
         }
         throw new ConcertinaException(
                 ErrorCode.ENGINE_FAILED,
@@ -169,6 +186,10 @@ final class PluginSampler implements SavingSampler {
         if (running == null) {
             running = starter.start(plugin);
             host = running;
+            if (cancelled) {
+                // Whoever said so may have seen no process.
+                throw new IOException("it is asked for no further point");
+            }
             ObjectNode start = JSON.createObjectNode();
             start.put("call", "start");
             start.put("name", plugin.name());

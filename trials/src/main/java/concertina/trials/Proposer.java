@@ -20,7 +20,13 @@ final class Proposer {
     private final Searcher.Parts parts;
     private final SearchLedger ledger;
     private final BooleanSupplier closing;
-    private @Nullable Sampler sampler;
+
+    /** Changed by the search's thread alone. */
+    private volatile @Nullable Sampler sampler;
+
+    /** Whether the algorithm was told that nobody wants its answer, so that it has not failed. */
+    private volatile boolean cancelled;
+
     private @Nullable Convergence convergence;
     private boolean exhausted;
 
@@ -47,11 +53,25 @@ final class Proposer {
                     convergence.tell(told);
                 }
             }
+            cancelled = false;
             sampler = created;
             exhausted = false;
         } catch (RuntimeException | Error failure) {
             failed(failure);
         }
+    }
+
+    /** The search was stopped or deleted: an algorithm that thinks need not think on. Comes from any thread. */
+    void cancel() {
+        if (sampler instanceof SavingSampler saving) {
+            cancelled = true;
+            saving.cancel();
+        }
+    }
+
+    /** Whether the algorithm can be asked. */
+    boolean ready() {
+        return sampler != null;
     }
 
     /** Forgets the algorithm; the next one is built from what was recorded. */
@@ -66,6 +86,12 @@ final class Proposer {
         if (closing.getAsBoolean()) {
             dismiss();
             throw new IllegalStateException("the server is closing", failure);
+        }
+        if (cancelled) {
+            LOG.debug("search {}: its algorithm was interrupted", ledger.name(), failure);
+            cancelled = false;
+            dismiss();
+            return;
         }
         LOG.warn("search {}: algorithm {} failed", ledger.name(), ledger.spec().algorithm(), failure);
         dismiss();
@@ -87,7 +113,7 @@ final class Proposer {
         }
     }
 
-    /** A point for this trial; null when there is none at present. */
+    /** A point for this trial; null when there is none at present, or the algorithm is not ready any more. */
     @Nullable
     Suggestion ask(long number) {
         Sampler asked = sampler;

@@ -69,6 +69,9 @@ final class SearchRun {
     /** How often in a row something went wrong that is not the user's. */
     private int troubles;
 
+    /** Whether the search was stopped while a trial was asked for, and may have been restarted: then everything is looked at anew. */
+    private boolean interrupted;
+
     SearchRun(Searcher.Parts parts, SearchLedger ledger) {
         this.parts = parts;
         this.ledger = ledger;
@@ -114,8 +117,15 @@ final class SearchRun {
         wake.release();
     }
 
+    /** The search was stopped. */
+    void stopped() {
+        proposer.cancel();
+        wake.release();
+    }
+
     /** The search was deleted: puts away what is left of it, as soon as the jobs of its trials have ended. */
     void deleted() {
+        proposer.cancel();
         starting.lock();
         try {
             if (leader == null) {
@@ -249,6 +259,7 @@ final class SearchRun {
 
     /** Does all that can be done now. Returns how long nothing will be to do unless something happens. */
     private Duration step() {
+        interrupted = false;
         settle();
         if (!ledger.active()) {
             jobs.stop();
@@ -275,6 +286,9 @@ final class SearchRun {
         SearchEvent.Closing closing = ledger.closing();
         if (closing != null) {
             windDown(closing);
+        }
+        if (interrupted) {
+            return Duration.ZERO;
         }
         end();
         return pause();
@@ -387,9 +401,11 @@ final class SearchRun {
                             OptionalLong.empty(),
                             "enqueued by the user");
             if (suggestion == null) {
+                interrupted = !proposer.ready();
                 return;
             }
             if (!begin(number, suggestion, enqueued != null)) {
+                interrupted = true;
                 proposer.untried();
                 return;
             }

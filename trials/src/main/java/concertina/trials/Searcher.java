@@ -233,7 +233,7 @@ public final class Searcher implements Searches, AutoCloseable {
     public void stop(String name, UserName by) {
         SearchRun run = known(name);
         run.ledger().stop(by);
-        run.wake();
+        run.stopped();
     }
 
     @Override

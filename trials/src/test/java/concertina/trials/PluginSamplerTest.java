@@ -46,6 +46,7 @@ class PluginSamplerTest {
         final List<String> requests = new ArrayList<>();
         int started;
         int closed;
+        Runnable beforeAnswering = () -> {};
 
         @Override
         public PluginHost start(Plugin plugin) {
@@ -57,6 +58,7 @@ class PluginSamplerTest {
                     if (request.contains("\"start\"")) {
                         return "{}";
                     }
+                    beforeAnswering.run();
                     String answer = answers.pollFirst();
                     if (answer == null) {
                         throw new IOException("its process ended");
@@ -204,6 +206,17 @@ class PluginSamplerTest {
         assertThatThrownBy(() -> sampler.ask(1))
                 .hasMessage("plug-in mine failed 3 times in a row, last with: its process ended");
         assertThat(hosts.closed).isEqualTo(hosts.started);
+    }
+
+    @Test
+    void whoIsInterruptedEndsItsProcessAndStartsNoOther() {
+        Scripted hosts = new Scripted();
+        PluginSampler sampler = sampler(hosts, null);
+        hosts.beforeAnswering = sampler::cancel;
+        assertThatThrownBy(() -> sampler.ask(0)).isInstanceOf(IllegalStateException.class);
+        assertThat(hosts.closed).isPositive();
+        assertThatThrownBy(() -> sampler.ask(0)).isInstanceOf(IllegalStateException.class);
+        assertThat(hosts.started).isEqualTo(1);
     }
 
     @Test

@@ -7,6 +7,7 @@ import concertina.search.Trial;
 import concertina.search.Value;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +25,14 @@ class SavingSamplerTest {
     private final CountDownLatch mayAnswer = new CountDownLatch(1);
     private final CountDownLatch dismissed = new CountDownLatch(1);
     private volatile boolean broken;
+
+    /** Which question it thinks about. */
+    private volatile long hard = 2;
+
+    /** Whether it can be interrupted while it thinks. */
+    private volatile boolean interruptible;
+
+    private volatile Runnable whenClosed = () -> {};
     private SearchScene scene;
 
     @BeforeEach
@@ -37,7 +46,7 @@ class SavingSamplerTest {
         scene.close();
     }
 
-    /** Proposes 1, 2, 3 and so on, and thinks about the second as long as the test wants. */
+    /** Proposes 1, 2, 3 and so on, and thinks about one of them as long as the test wants. */
     private final class Counting implements SavingSampler {
         private long count;
 
@@ -48,7 +57,7 @@ class SavingSamplerTest {
         @Override
         public Optional<Suggestion> ask(long number) {
             count++;
-            if (count == 2) {
+            if (count == hard) {
                 thinks.countDown();
                 try {
                     assertThat(mayAnswer.await(20, TimeUnit.SECONDS)).isTrue();
@@ -71,8 +80,17 @@ class SavingSamplerTest {
         }
 
         @Override
+        public void cancel() {
+            if (interruptible) {
+                broken = true;
+                mayAnswer.countDown();
+            }
+        }
+
+        @Override
         public void close() {
             dismissed.countDown();
+            whenClosed.run();
         }
     }
 
@@ -91,6 +109,57 @@ class SavingSamplerTest {
         SearchView view = scene.await("the second", search -> search.trials().size() == 2);
         assertThat(view.state().active()).isTrue();
         assertThat(view.trials().get(1).point().get("n")).isEqualTo(new Value.Whole(2));
+    }
+
+    @Test
+    void anAlgorithmThatThinksIsInterruptedWhenItsSearchIsStopped() throws InterruptedException {
+        interruptible = true;
+        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
+        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        scene.searcher.stop("s", SearchScene.ADA);
+        scene.awaitJobs(0);
+        broken = false;
+
+        scene.searcher.restart("s", SearchScene.ADA);
+
+        SearchView view = scene.await("the second", search -> search.trials().size() == 2);
+        assertThat(view.trials().get(1).point().get("n")).isEqualTo(new Value.Whole(2));
+        assertThat(scene.journal.events("s")).noneMatch(SearchEvent.Closing.class::isInstance);
+    }
+
+    @Test
+    void anAlgorithmThatThinksIsInterruptedWhenItsSearchIsDeleted() throws InterruptedException {
+        interruptible = true;
+        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
+        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+
+        scene.searcher.delete("s", SearchScene.ADA);
+
+        scene.awaitJobs(0);
+        SearchScene.await("nothing to be left", scene.journal::names, Set::isEmpty);
+    }
+
+    @Test
+    void aSearchThatIsStoppedAndRestartedBeforeItsFirstTrialBeginsGoesOn() throws InterruptedException {
+        CountDownLatch mayClose = new CountDownLatch(1);
+        hard = 1;
+        whenClosed = () -> {
+            try {
+                assertThat(mayClose.await(20, TimeUnit.SECONDS)).isTrue();
+            } catch (InterruptedException interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        };
+        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 1));
+        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        scene.searcher.stop("s", SearchScene.ADA);
+        mayAnswer.countDown();
+        assertThat(dismissed.await(20, TimeUnit.SECONDS)).isTrue();
+        scene.searcher.restart("s", SearchScene.ADA);
+        mayClose.countDown();
+
+        scene.awaitJobs(1);
+        assertThat(scene.view().state().active()).isTrue();
     }
 
     @Test
