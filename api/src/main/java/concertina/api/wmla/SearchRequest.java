@@ -50,6 +50,7 @@ record SearchRequest(
         String echo) {
     private static final int MOST_PARALLEL = 100_000;
     private static final int MOST_EARLIER = 100;
+    private static final int MOST_METRICS = 100;
     private static final int LONGEST_NAME = 200;
 
     static SearchRequest read(String text) {
@@ -158,11 +159,9 @@ record SearchRequest(
         Map<String, String> settings = new LinkedHashMap<>();
         JsonNode posted = algorithm.path("algoParams");
         if (posted.isObject()) {
-            posted.properties()
-                    .forEach(entry -> settings.put(
-                            Fields.name("algoDef.algoParams", entry.getKey()),
-                            Fields.text(posted, "algoDef.algoParams", entry.getKey())
-                                    .orElse("")));
+            posted.propertyNames()
+                    .forEach(name -> settings.put(
+                            Fields.name("algoDef.algoParams", name), setting(posted, "algoDef.algoParams", name)));
         } else {
             List<JsonNode> list = Fields.list(algorithm, "algoDef", "algoParams");
             for (int i = 0; i < list.size(); i++) {
@@ -171,11 +170,7 @@ record SearchRequest(
                     throw ConcertinaException.invalid(path, Fields.shown(list.get(i)), "an object with name and value");
                 }
                 String name = Fields.name(list.get(i), path, "name", "a name");
-                JsonNode value = list.get(i).path("value");
-                String text = value.isBoolean()
-                        ? value.asString()
-                        : Fields.text(list.get(i), path, "value").orElse("");
-                if (settings.put(name, text) != null) {
+                if (settings.put(name, setting(list.get(i), path, "value")) != null) {
                     throw ConcertinaException.invalid(path + ".name", name, "names that differ");
                 }
             }
@@ -186,6 +181,13 @@ record SearchRequest(
             Fields.text(algorithm, "algoDef", "hyperbandEta").ifPresent(eta -> settings.put("eta", eta));
         }
         return settings;
+    }
+
+    private static String setting(JsonNode parent, String path, String name) {
+        JsonNode value = parent.path(name);
+        return value.isBoolean()
+                ? value.asString()
+                : Fields.text(parent, path, name).orElse("");
     }
 
     private static List<String> warmStart(JsonNode algorithm) {
@@ -226,6 +228,10 @@ record SearchRequest(
                     "algoDef.additionalMetrics",
                     Fields.shown(posted),
                     "an object of metric to minimize, maximize or latest");
+        }
+        if (posted.size() > MOST_METRICS) {
+            throw ConcertinaException.invalid(
+                    "algoDef.additionalMetrics", posted.size() + " metrics", "at most " + MOST_METRICS);
         }
         Map<String, Aggregate> reported = new LinkedHashMap<>();
         posted.properties()

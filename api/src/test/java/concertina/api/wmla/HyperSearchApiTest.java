@@ -688,7 +688,24 @@ class HyperSearchApiTest extends ServedTest {
                                 "'algoDef': {'algorithm': 'Grid', 'objectiveMetric': 'loss', 'algoParams': "
                                         + "[{'name': 'Resolution', 'value': 2147483647}]}",
                                 RATE),
-                        "algoParams Resolution of Grid is '2147483647', accepted: a whole number from 1 to 10000"));
+                        "algoParams Resolution of Grid is '2147483647', accepted: a whole number from 1 to 10000"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                "'algoDef': {'algorithm': 'Random', 'objectiveMetric': 'loss', 'additionalMetrics': {"
+                                        + IntStream.range(0, 101)
+                                                .mapToObj(i -> "'m" + i + "': 'latest'")
+                                                .collect(Collectors.joining(", "))
+                                        + "}}",
+                                RATE),
+                        "algoDef.additionalMetrics is '101 metrics', accepted: at most 100"),
+                Arguments.of(
+                        data(
+                                MODEL,
+                                "'algoDef': {'algorithm': 'Bayesian', 'objectiveMetric': 'loss', 'algoParams': "
+                                        + "{'Noiseless': False, 'InitPoints': 0}}",
+                                RATE),
+                        "algoParams InitPoints of Bayesian is '0', accepted: a whole number from 1"));
     }
 
     private static String words(String name, int count) {
