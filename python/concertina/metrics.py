@@ -33,7 +33,7 @@ class _Reports:
             self._put(entry)
             if not self._leads():
                 return
-            self._line(entry)
+            line(entry)
             if time.monotonic() >= self._next:
                 self._save()
             if not self._registered:
@@ -80,13 +80,6 @@ class _Reports:
         kept = {end[1] for both in ends.values() for end in both}
         self._entries = [entry for position, entry in enumerate(self._entries) if position % 2 or position in kept]
 
-    def _line(self, entry: dict[str, Any]) -> None:
-        folder = os.environ.get("LOG_DIR")
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-            with open(os.path.join(folder, REPORTS), "a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-
     def _save(self) -> None:
         """Replace the result; what somebody else has written there meanwhile, or an earlier leader, is kept."""
         folder = os.environ.get("RESULT_DIR")
@@ -127,6 +120,15 @@ class _Reports:
                 without.append(entry)
         self._entries = without + self._entries
         return True
+
+
+def line(entry: dict[str, Any]) -> None:
+    """Append to what a search reads that stops trials early; no effect outside of a job."""
+    folder = os.environ.get("LOG_DIR")
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, REPORTS), "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
 
 
 def _version(path: str) -> tuple[int, int, int] | None:

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from concertina import metrics
+
 METRIC = "value"
 PROBE = "--learn-the-space"
 ASKED = "asked.json"
@@ -211,11 +213,18 @@ class Trial:
     def report(self, value: float | Mapping[str, float], step: int | None = None) -> None:
         """Say how far it is; counts as a result: a trial's value is the best of what it reported and returned.
 
+        A search with early stopping hears it as it comes; `step` then grows from call to call.
+
         In a search with several objectives or constraints `value` is a mapping of their names to numbers, and the last one counts.
         """
+        metrics.line(self._report(value, step))
+
+    def _report(self, value: float | Mapping[str, float], step: int | None = None) -> dict[str, float]:
         numbers = {METRIC: float(value)} if not isinstance(value, Mapping) else {str(name): float(each) for name, each in value.items()}
-        self._reports.append({"steps": len(self._reports) + 1 if step is None else step, **numbers})
+        entry = {"steps": len(self._reports) + 1 if step is None else step, **numbers}
+        self._reports.append(entry)
         self._write(RESULTS, self._reports)
+        return entry
 
     def _ask(self, name: str, kind: Real | Whole | Choice) -> Any:
         if name in self._values:
@@ -249,7 +258,7 @@ class Trial:
         if not numbers or any(isinstance(each, bool) or not hasattr(each, "__float__") for each in numbers):
             raise TypeError(f"the objective returned {value!r}; accepted is a number, or a dict of numbers")
         self._write(ASKED, self._asked())
-        self.report(value)
+        self._report(value)
 
     def _write(self, name: str, content: Any) -> None:
         incoming = self._results / f".{name}.{os.getpid()}"

@@ -112,6 +112,17 @@ def test_several_metrics_of_a_trial_lie_in_one_entry(tmp_path):
     ]
 
 
+def test_what_a_trial_reports_on_its_way_can_be_heard_by_a_search_that_stops_trials_early(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOG_DIR", str(tmp_path / "log"))
+    trial = Trial(0, {"rate": 0.5}, tmp_path)
+    trial.report(0.5)
+    trial.report({"value": 0.25}, step=3)
+    trial._finish(0.125)
+    lines = (tmp_path / "log" / "reports.txt").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"steps": 1, "value": 0.5}, {"steps": 3, "value": 0.25}]
+    assert left(tmp_path, "val_dict_list.json")[-1] == {"steps": 3, "value": 0.125}
+
+
 def test_a_condition_is_posted_and_does_not_make_another_range():
     assert Real(0, 1, when={"opt": ["sgd"]}).posted()["when"] == {"name": "opt", "values": ["sgd"]}
     assert Whole(1, 3, when={"layers": [2, 3]}).posted()["when"] == {"name": "layers", "values": ["2", "3"]}

@@ -149,6 +149,7 @@ class NotebookTest {
         assertThat(result.get("importance").toString()).isEqualTo("[\"kind\",\"rate\"]");
         assertThat(result.get("lines").asInt()).isEqualTo(6);
         assertThat(result.get("failure").asString()).contains("no column 2");
+        assertThat(result.get("early").toString()).isEqualTo("[\"FINISHED\",\"STOPPED\"]");
     }
 
     /** What every code cell showed: {@code text}, {@code error}, {@code lines} of the error, {@code pictures}, {@code source}. */
