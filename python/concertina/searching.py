@@ -17,6 +17,8 @@ from concertina.packing import FOLDER, MAIN, pack_objective
 from concertina.trial import ASKED, PROBE, RESULTS, Choice, Real, Trial, Whole
 
 POLL_SECONDS = 0.5
+# So many trials are looked at each time, until the search has ended.
+LATEST = 500
 PATIENCE_SECONDS = 300.0
 
 
@@ -43,7 +45,7 @@ class TrialOutcome:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What came of a search. `state` is FINISHED, or STOPPED when somebody else stopped it."""
+    """What came of a search. `state` is FINISHED, STOPPED when somebody else stopped it, or FAILED where only the first job gave a value."""
 
     name: str
     state: str
@@ -231,7 +233,7 @@ class _Run:
         known: dict[int, str] = {}
 
         def look() -> dict[str, Any]:
-            view = self._client.search(name)
+            view = self._client.search(name, f"?latest={LATEST}")
             for trial in map(_outcome, view["trials"]):
                 if known.get(trial.number) != trial.state:
                     known[trial.number] = trial.state
@@ -239,7 +241,9 @@ class _Run:
                     self.say(_line_of(trial) + (" (best)" if best else ""))
             return view
 
-        view = self._until(look, ("FINISHED", "FAILED", "STOPPED"))
+        ends = ("FINISHED", "FAILED", "STOPPED")
+        self._until(look, ends)
+        view = self._until(lambda: self._client.search(name), ends)
         self.say(f"Search {name} is {view['state']}: {view['reason']}")
         return view
 
