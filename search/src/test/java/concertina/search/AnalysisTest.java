@@ -139,11 +139,54 @@ class AnalysisTest {
         assertThatThrownBy(() -> of(1, u -> 0).importance()).hasMessageContaining("2 or more");
     }
 
+    private static Trial infeasible(long number, Point point, double... losses) {
+        return new Trial(
+                number,
+                point,
+                OptionalDouble.empty(),
+                OptionalLong.empty(),
+                new Trial.State.Complete(losses, new double[] {0.1}));
+    }
+
+    @Test
+    void improvementsComeByNumberAndWhatMissesAConstraintIsNone() {
+        Point point = SPACE.decode(new double[SPACE.size()]);
+        Analysis analysis = new Analysis(
+                SPACE, List.of(trial(4, point, 2), trial(0, point, 5), infeasible(1, point, 0), trial(3, point, 3)), 0);
+        assertThat(analysis.improvements())
+                .containsExactly(
+                        new Analysis.Improvement(0, 5), new Analysis.Improvement(3, 3), new Analysis.Improvement(4, 2));
+    }
+
+    @Test
+    void ofVeryManyTrialsAnEvenSelectionCounts() {
+        Space space = new Space(List.of(new Real("a", 0, 1)));
+        List<Trial> trials = new ArrayList<>();
+        for (int i = 0; i < 4000; i++) {
+            Point point = space.decode(new double[] {(i * 0.618034) % 1});
+            trials.add(trial(i, point, i < 2000 ? 0 : space.encode(point)[0] > 0.5 ? 1 : 0));
+        }
+        Analysis analysis = new Analysis(space, trials, 0);
+        assertThat(analysis.importance().getFirst().share()).isGreaterThan(0.1);
+    }
+
+    @Test
+    void aContourHasAStepInTheRightColumn() {
+        double[][] loss =
+                of(1000, u -> u[0] < 0.43 ? 0 : 1).contour("a", "c", 10).loss();
+        assertThat(loss[3][5]).isCloseTo(0, within(0.1));
+        assertThat(loss[4][5]).isCloseTo(1, within(0.1));
+    }
+
     @Test
     void theFrontIsWhatNothingDominates() {
         Point point = SPACE.decode(new double[SPACE.size()]);
         assertThat(Analysis.paretoFront(List.of(
-                        trial(0, point, 1, 4), trial(1, point, 2, 2), trial(2, point, 3, 3), trial(3, point, 4, 1))))
+                        trial(0, point, 1, 4),
+                        trial(1, point, 2, 2),
+                        trial(2, point, 3, 3),
+                        trial(3, point, 4, 1),
+                        infeasible(4, point, 0, 0))))
                 .containsExactly(0L, 1L, 3L);
     }
 

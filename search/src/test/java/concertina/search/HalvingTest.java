@@ -279,6 +279,18 @@ class HalvingTest {
     }
 
     @Test
+    void oneSuggestionInThreeIsRandomWhateverTheModelsSay() {
+        ModelPerResource points =
+                new ModelPerResource(new Plain(Integer.MAX_VALUE), () -> new RandomSearch(SPACE, 1), 1, 1);
+        points.tell(new Trial(
+                -1, SPACE.decode(new double[SPACE.size()]), OptionalDouble.of(1), OptionalLong.empty(), DONE));
+        long random = IntStream.range(0, 600)
+                .filter(number -> !points.ask(number).orElseThrow().reason().contains("learnt from"))
+                .count();
+        assertThat(random).isBetween(160L, 240L);
+    }
+
+    @Test
     void aResourceThatCannotBeIsRefused() {
         assertThatThrownBy(() -> new Hyperband(new Plain(1), 0.5, 3)).hasMessageContaining("ResourceValue is '0.5'");
         assertThatThrownBy(() -> new Hyperband(new Plain(1), 9, 1)).hasMessageContaining("eta is '1.0'");
