@@ -5,6 +5,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import concertina.search.StandardFunctions.Problem;
 import concertina.search.Trial.State;
 import java.util.ArrayDeque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
 import java.util.Queue;
 import java.util.SplittableRandom;
 import java.util.stream.LongStream;
@@ -62,10 +65,13 @@ class CmaEsTest extends SamplerContract {
     void afterConvergingItStartsAgainElsewhere() {
         Problem problem = StandardFunctions.BRANIN;
         CmaEs sampler = new CmaEs(problem.space(), 1);
+        Map<String, Integer> generations = new HashMap<>();
         boolean converged = false;
         boolean elsewhere = false;
         for (int number = 0; number < 3000; number++) {
-            Trial trial = running(number, sampler.ask(number).orElseThrow());
+            Suggestion suggestion = sampler.ask(number).orElseThrow();
+            generations.merge(suggestion.reason(), 1, Integer::sum);
+            Trial trial = running(number, suggestion);
             double loss = problem.loss().applyAsDouble(trial.point());
             converged |= loss - problem.minimum() < 1e-8;
             elsewhere |= converged && loss - problem.minimum() > 1;
@@ -74,6 +80,9 @@ class CmaEsTest extends SamplerContract {
         }
         assertThat(converged).isTrue();
         assertThat(elsewhere).isTrue();
+        assertThat(new HashSet<>(generations.values()))
+                .as("each time with twice the points")
+                .contains(6, 12, 24);
     }
 
     @Test
