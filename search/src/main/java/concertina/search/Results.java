@@ -3,11 +3,13 @@ package concertina.search;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The trials that ended, as a model uses them, in the order in which they ended. Beyond {@value #MOST} it thins itself to {@value #KEPT}: the
- * best, the latest, and of the others those that are far from each other, so that neither memory nor time grows with the search.
+ * best, by fronts where there are several objectives, the latest, and of the others those that are far from each other, so that neither memory nor time grows with the search.
  */
 final class Results {
     private static final int MOST = 400;
@@ -73,13 +75,8 @@ final class Results {
     }
 
     private static List<Result> thin(List<Result> all) {
-        List<Result> byLoss = all.stream()
-                .filter(each -> !each.failed())
-                .sorted(Comparator.comparing((Result each) -> !each.feasible())
-                        .thenComparingDouble(each -> each.losses[0])
-                        .thenComparingLong(Result::order))
-                .toList();
-        List<Result> chosen = new ArrayList<>(byLoss.subList(0, Math.min(BEST, byLoss.size())));
+        List<Result> ranked = ranked(all);
+        List<Result> chosen = new ArrayList<>(ranked.subList(0, Math.min(BEST, ranked.size())));
         all.subList(all.size() - LATEST, all.size()).stream()
                 .filter(each -> !chosen.contains(each))
                 .forEach(chosen::add);
@@ -100,6 +97,27 @@ final class Results {
         }
         chosen.sort(Comparator.comparingLong(Result::order));
         return chosen;
+    }
+
+    /** What has a loss, the best first. */
+    private static List<Result> ranked(List<Result> all) {
+        List<Result> byLoss = all.stream()
+                .filter(each -> !each.failed())
+                .sorted(Comparator.comparing((Result each) -> !each.feasible())
+                        .thenComparingDouble(each -> each.losses[0])
+                        .thenComparingLong(Result::order))
+                .toList();
+        Map<Long, Result> several = new LinkedHashMap<>();
+        byLoss.stream()
+                .filter(each -> each.feasible() && each.losses.length > 1)
+                .forEach(each -> several.put(each.order, each));
+        List<Result> ranked = new ArrayList<>();
+        Ranking.order(several.values().stream()
+                        .map(each -> new Ranking.Result(each.order, each.losses, 0))
+                        .toList())
+                .forEach(each -> ranked.add(several.get(each.number())));
+        byLoss.stream().filter(each -> !several.containsKey(each.order)).forEach(ranked::add);
+        return ranked;
     }
 
     private static void shrink(double[] gaps, List<Result> others, Result chosen) {

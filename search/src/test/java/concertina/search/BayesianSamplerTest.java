@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import concertina.search.BayesianSampler.Settings;
 import concertina.search.StandardFunctions.Problem;
 import concertina.search.Trial.State;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -169,6 +170,63 @@ class BayesianSamplerTest extends SamplerContract {
         assertThat(results.useful()).isEqualTo(2700);
         assertThat(results.all().stream().filter(each -> !each.failed()).mapToDouble(each -> each.losses()[0]))
                 .contains(best);
+        assertThat(results.all().stream().map(Results.Result::order))
+                .as("the latest")
+                .containsAll(LongStream.range(2870, 3000).boxed().toList());
+    }
+
+    @Test
+    void whatWasStoppedOrMissesAConstraintIsNoValueToUndercut() {
+        List<State> states = List.of(
+                new State.Complete(new double[] {1}, new double[] {0}),
+                new State.Complete(new double[] {1}, new double[] {1e-9}),
+                new State.Stopped(3, 0),
+                new State.Stopped(3, Double.POSITIVE_INFINITY),
+                new State.Complete(new double[] {1}, new double[] {Double.NaN}));
+        Results results = new Results(new Features(CONTINUOUS));
+        for (State state : states) {
+            results.tell(ended(running(0, new Suggestion(CONTINUOUS.decode(new double[3]), "")), state));
+        }
+        assertThat(results.all().stream().map(Results.Result::feasible))
+                .containsExactly(true, false, false, false, false);
+        assertThat(results.all().stream().map(Results.Result::failed)).containsExactly(false, false, false, true, true);
+    }
+
+    @Test
+    void whatWasForgottenDoesNotDependOnWhatWasAsked() {
+        Sampler asked = sampler(CONTINUOUS, 1);
+        Sampler afresh = sampler(CONTINUOUS, 1);
+        for (int number = 0; number < 405; number++) {
+            Trial trial = running(
+                    number,
+                    new Suggestion(
+                            CONTINUOUS.decode(
+                                    Randomness.of(3, number).doubles(3).toArray()),
+                            ""));
+            State state = new State.Complete(new double[] {loss(CONTINUOUS, trial.point(), 0.3)}, new double[0]);
+            asked.tell(ended(trial, state));
+            afresh.tell(ended(trial, state));
+            if (number == 399) {
+                asked.ask(1000);
+            }
+        }
+        assertThat(asked.ask(1001)).isEqualTo(afresh.ask(1001));
+    }
+
+    @Test
+    void historyKeepsTheWholeFront() {
+        Results results = new Results(new Features(CONTINUOUS));
+        RandomSearch random = new RandomSearch(CONTINUOUS, 1);
+        List<Trial> trials = new ArrayList<>();
+        for (int number = 0; number < 3000; number++) {
+            Trial trial = running(number, random.ask(number).orElseThrow());
+            double[] u = CONTINUOUS.encode(trial.point());
+            trials.add(ended(trial, new State.Complete(new double[] {u[0] + u[2], 1 - u[0] + u[2]}, new double[0])));
+            results.tell(trials.getLast());
+        }
+        List<Long> front = Analysis.paretoFront(trials);
+        assertThat(front).hasSizeGreaterThan(20);
+        assertThat(results.all().stream().map(Results.Result::order)).containsAll(front);
     }
 
     @Test
