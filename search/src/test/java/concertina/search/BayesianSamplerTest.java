@@ -2,6 +2,7 @@ package concertina.search;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import concertina.search.BayesianSampler.Settings;
 import concertina.search.StandardFunctions.Problem;
@@ -12,6 +13,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
@@ -150,6 +152,48 @@ class BayesianSamplerTest extends SamplerContract {
         double early = Arrays.stream(expected, 5, 15).average().orElseThrow();
         double late = Arrays.stream(expected, 30, 40).average().orElseThrow();
         assertThat(late).isPositive().isLessThan(early / 10);
+    }
+
+    @Test
+    void theMiddleComesFirstAndTheModelAfterFivePoints() {
+        Sampler sampler = sampler(CONTINUOUS, 1);
+        assertThat(sampler.ask(0).orElseThrow().point()).isEqualTo(CONTINUOUS.decode(new double[] {0.5, 0.5, 0.5}));
+        for (int number = 0; number < 5; number++) {
+            Suggestion suggestion = sampler.ask(number).orElseThrow();
+            assertThat(suggestion.reason()).isEqualTo("covers the space before there is a model");
+            Trial trial = running(number, suggestion);
+            sampler.tell(trial);
+            sampler.tell(ended(trial, new State.Complete(new double[] {number}, new double[0])));
+        }
+        assertThat(sampler.ask(5).orElseThrow().reason()).contains("Gaussian process after 5 trials");
+    }
+
+    @Test
+    void theModelTakesFailuresForTheWorstAndWhatWasStoppedForNoBetterThanTheMedian() {
+        Space space = new Space(List.of(new Parameter.Real("x", 0, 1)));
+        Results results = new Results(new Features(space));
+        State[] states = {
+            new State.Complete(new double[] {0}, new double[0]),
+            new State.Complete(new double[] {1}, new double[0]),
+            new State.Complete(new double[] {2}, new double[0]),
+            new State.Complete(new double[] {3}, new double[0]),
+            new State.Stopped(1, -5),
+            new State.Failed()
+        };
+        for (int i = 0; i < states.length; i++) {
+            results.tell(ended(running(i, new Suggestion(space.decode(new double[] {i / 5.0}), "")), states[i]));
+        }
+        Acquisition.Objective objective = Surrogate.fit(
+                        new boolean[1], true, results.all(), new double[] {1}, 0, Randomness.of(1, 1))
+                .acquisition(results.all(), List.of())
+                .objectives()
+                .getFirst();
+        double[] means = IntStream.range(0, 6)
+                .mapToDouble(i -> objective.process().mean(new double[] {i / 5.0}))
+                .toArray();
+        assertThat(means[5]).isCloseTo(means[3], within(0.01));
+        assertThat(means[4]).isCloseTo(means[1], within(0.01));
+        assertThat(objective.best()).isCloseTo(means[0], within(0.01));
     }
 
     @Test
