@@ -12,7 +12,10 @@ import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CoderResult;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -27,12 +30,16 @@ import org.eclipse.jetty.http.HttpFields;
 import org.eclipse.jetty.http.MultiPart;
 import org.eclipse.jetty.io.Content;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Reads request bodies within their limits. A multipart body streams to files in a folder of its own that vanishes with the
  * {@link Form}, whatever happened. Thread-safe.
  */
 public final class Uploads {
+    private static final Logger LOG = LoggerFactory.getLogger(Uploads.class);
+    private static final String PREFIX = "upload-";
     private static final long DRAIN_BYTES = 64L << 20;
     private static final long FIELD_LIMIT_BYTES = 1 << 20;
     private static final int MAX_PARTS = 100;
@@ -46,6 +53,19 @@ public final class Uploads {
     public Uploads(HttpOptions options) {
         this.options = options;
         this.places = new Semaphore(options.concurrentUploads(), true);
+    }
+
+    /** Removes what a killed server was receiving; only before anything is received. */
+    public void sweep() {
+        try (DirectoryStream<Path> left = Files.newDirectoryStream(options.temporaryFolder(), PREFIX + "*")) {
+            for (Path folder : left) {
+                new Form(folder).close();
+            }
+        } catch (NoSuchFileException none) {
+            LOG.debug("nothing has been uploaded yet");
+        } catch (IOException | DirectoryIteratorException failure) {
+            LOG.warn("leftovers of uploads in {} cannot be removed: {}", options.temporaryFolder(), failure.toString());
+        }
     }
 
     /** A part with a file name; its bytes lie at {@code path} until the form is closed. */
@@ -119,7 +139,7 @@ public final class Uploads {
         }
         try {
             Files.createDirectories(options.temporaryFolder());
-            Form form = new Form(Files.createTempDirectory(options.temporaryFolder(), "upload-"));
+            Form form = new Form(Files.createTempDirectory(options.temporaryFolder(), PREFIX));
             try {
                 parse(context, boundary, form);
                 return form;

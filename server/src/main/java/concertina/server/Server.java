@@ -160,6 +160,7 @@ final class Server implements AutoCloseable {
         opened.push(metrics::close);
         HttpOptions http = http(folder, configuration, certificate);
         Uploads uploads = new Uploads(http);
+        uploads.sweep();
         HttpApi api = listen(
                 configuration,
                 () -> HttpApi.start(

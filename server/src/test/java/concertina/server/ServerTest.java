@@ -67,4 +67,15 @@ class ServerTest {
             assertThat(logsOn()).isTrue();
         }
     }
+
+    @Test
+    void whatAKilledServerWasReceivingIsRemoved() throws IOException {
+        Path uploads = root.resolve("server/uploads");
+        Path left = Files.createDirectories(uploads.resolve("upload-1"));
+        Files.writeString(left.resolve("part-0"), "half a file");
+        try (Server server = start(0)) {
+            assertThat(server.address().getPort()).isPositive();
+            assertThat(uploads).isEmptyDirectory();
+        }
+    }
 }
