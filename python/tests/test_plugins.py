@@ -140,6 +140,15 @@ def test_what_a_plugin_does_wrong_is_said_and_it_lives_on(process, body, error):
     one.end()
 
 
+def test_where_a_plugin_failed_is_told_without_what_led_there(process):
+    one = process(BODY.format("raise KeyError('gone')"))
+    one.start()
+    lines = one.search()["traceback"].splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1].endswith('optimizer.py", line 5, in search')
+    one.end()
+
+
 @pytest.mark.parametrize(
     "source,error",
     [

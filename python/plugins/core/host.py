@@ -131,6 +131,14 @@ def told(error: BaseException) -> str:
     return f"{kind}: {lines[0]}" if lines else kind
 
 
+def trace(error: BaseException) -> str:
+    """Where the plug-in failed, without the frames of this file that lead there; all of it where the plug-in has none."""
+    first = error.__traceback__
+    while first is not None and first.tb_frame.f_code.co_filename == __file__:
+        first = first.tb_next
+    return "".join(traceback.format_exception(type(error), error, first or error.__traceback__))
+
+
 def serve(requests: TextIO, answers: TextIO) -> None:
     """Answer until the requests end."""
     host = Host()
@@ -138,7 +146,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         try:
             answer = host.answer(json.loads(line))
         except BaseException as error:  # a plug-in may raise SystemExit as well
-            answer = {"error": told(error)[:1000], "traceback": traceback.format_exc()[-LONGEST_TEXT:]}
+            answer = {"error": told(error)[:1000], "traceback": trace(error)[-LONGEST_TEXT:]}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
