@@ -247,6 +247,10 @@ class Client:
         """Begin a search whose trials run the code of an archive; returns its name. The request is described in docs/search.md."""
         return str(self._upload(f"{EXEC}/hypersearch", {"data": json.dumps(request)}, archive, name)["uid"])
 
+    def check_search(self, request: dict[str, Any]) -> None:
+        """Raise Refused where `create_search` would; nothing begins."""
+        self._ask("POST", f"{EXEC}/hypersearch?checkOnly=true", {"Content-Type": "application/json"}, json.dumps(request).encode())
+
     def search(self, name: str, rest: str = "") -> dict[str, Any]:
         """The search with its space and trials; with rest, such as "/importance", what its results say."""
         return self._object("GET", f"{NATIVE}/searches/{quote(name, safe='')}{rest}")

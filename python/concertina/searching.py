@@ -20,6 +20,8 @@ POLL_SECONDS = 0.5
 # So many trials are looked at each time, until the search has ended.
 LATEST = 500
 PATIENCE_SECONDS = 300.0
+# Stands for a space that is yet to be learnt.
+UNKNOWN = {"unknown": Choice([0, 1])}
 
 
 class SearchFailed(RuntimeError):
@@ -145,17 +147,11 @@ def search(
         run = _Run(client, archive, line, goals, progress)
         for warning in warnings:
             run.say(warning)
-        parameters: list[dict[str, Any]]
-        if space is None:
-            first, parameters = run.learn()
-            before = [first]
-        else:
-            before, parameters = [], [{"name": key, **kind.posted()} for key, kind in space.items()]
         request: dict[str, Any] = {
             "modelSpec": {"args": line},
             "algoDef": {
                 "algorithm": algorithm,
-                "maxJobNum": trials - len(before),
+                "maxJobNum": trials if space is not None else trials - 1,
                 "maxParalleJobNum": parallel,
                 "maxRunTime": -1 if minutes is None else minutes,
                 **goals.posted(),
@@ -164,11 +160,16 @@ def search(
                 **({"stopWhenConverged": dict(stop_when_converged)} if stop_when_converged is not None else {}),
                 "algoParams": [{"name": key, "value": str(value)} for key, value in (settings or {}).items()],
             },
-            "hyperParams": parameters,
+            "hyperParams": [{"name": key, **kind.posted()} for key, kind in (space or UNKNOWN).items()],
         }
         if name is not None:
             request["hpoName"] = name
-        return run.search(request, before, space is None)
+        if space is not None:
+            return run.search(request, [], False)
+        # What is wrong with the rest need not wait for the end of the first trial.
+        client.check_search(request)
+        first, request["hyperParams"] = run.learn()
+        return run.search(request, [first], True)
 
 
 class _Run:

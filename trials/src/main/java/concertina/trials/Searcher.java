@@ -20,6 +20,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Leads all searches: replays the journal, lets each search that had not ended go on by itself, and hands jobs that end to the search
@@ -159,10 +160,20 @@ public final class Searcher implements Searches, AutoCloseable {
     }
 
     @Override
-    public SearchView create(String name, UserName creator, SearchSpec spec, List<SearchView> earlier) {
+    public void check(String name, UserName creator, SearchSpec spec, List<SearchView> earlier) {
+        warmStart(spec, earlier);
+        checkNew(name, creator);
+    }
+
+    private @Nullable WarmStart warmStart(SearchSpec spec, List<SearchView> earlier) {
         // Tells at once what the search's own thread would find out later.
         parts.samplers().create(spec, null);
-        WarmStart warmStart = earlier.isEmpty() ? null : WarmStart.of(spec, earlier);
+        return earlier.isEmpty() ? null : WarmStart.of(spec, earlier);
+    }
+
+    @Override
+    public SearchView create(String name, UserName creator, SearchSpec spec, List<SearchView> earlier) {
+        WarmStart warmStart = warmStart(spec, earlier);
         SearchRun run;
         lock.lock();
         try {

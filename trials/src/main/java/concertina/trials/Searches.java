@@ -15,6 +15,9 @@ public interface Searches {
     /** Throws CONFLICT when the name is taken, QUOTA_EXCEEDED when the user has too many searches under way; cheap. */
     void checkNew(String name, UserName creator);
 
+    /** Throws what {@link #create(String, UserName, SearchSpec, List)} would, and changes nothing. */
+    void check(String name, UserName creator, SearchSpec spec, List<SearchView> earlier);
+
     /**
      * Accepts a search and lets it begin. Throws as {@link #checkNew}, and INVALID_ARGUMENT when the algorithm or one of its settings
      * is not known.

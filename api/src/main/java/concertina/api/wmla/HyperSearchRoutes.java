@@ -3,6 +3,7 @@ package concertina.api.wmla;
 import concertina.api.Answers;
 import concertina.api.OwnedJobs;
 import concertina.api.OwnedSearches;
+import concertina.api.Parameters;
 import concertina.api.Routes;
 import concertina.api.Uploads;
 import concertina.api.Uploads.FilePart;
@@ -100,6 +101,14 @@ final class HyperSearchRoutes {
             List<SearchView> earlier = request.warmStart().stream()
                     .map(each -> searches.find(caller, each))
                     .toList();
+            if (Parameters.oneOf(context, "checkOnly", "true", "false")
+                    .filter("true"::equals)
+                    .isPresent()) {
+                searches.searches()
+                        .check(name, caller.user(), request.spec(job(request), null, seeds.nextLong()), earlier);
+                context.status(204);
+                return;
+            }
             Optional<FilePart> model = form.files().stream()
                     .filter(file -> !file.name().equals(DATA))
                     .findFirst();

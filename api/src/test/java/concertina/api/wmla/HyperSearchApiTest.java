@@ -734,6 +734,29 @@ class HyperSearchApiTest extends ServedTest {
     }
 
     @Test
+    void aRequestThatIsOnlyCheckedLeavesNothing() throws IOException {
+        String check = SEARCHES + "?checkOnly=true";
+        String taken = created("bob", data(MODEL, algorithm(""), RATE));
+
+        assertThat(post(server.as("bob", check), data(MODEL, algorithm(""), RATE))
+                        .statusCode())
+                .isEqualTo(204);
+        assertThat(server.json("bob", SEARCHES)).hasSize(1);
+
+        for (String more : List.of(", 'algoParams': {'Seed': 1}", ", 'maxParalleJobNum': 0")) {
+            assertThat(post(server.as("bob", check), data(MODEL, algorithm(more), RATE))
+                            .statusCode())
+                    .isEqualTo(400);
+        }
+        assertThat(post(server.as("bob", check), data("'hpoName': '" + taken + "'", MODEL, algorithm(""), RATE))
+                        .statusCode())
+                .isEqualTo(409);
+        assertThat(post(server.as("bob", SEARCHES + "?checkOnly=maybe"), data(MODEL, algorithm(""), RATE))
+                        .body())
+                .isEqualTo("Error 400: checkOnly is 'maybe', accepted: one of true, false\n");
+    }
+
+    @Test
     void aPointInLineIsTriedNext() throws IOException {
         String search = data(
                 "'hpoName': 'line'",
