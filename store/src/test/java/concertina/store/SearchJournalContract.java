@@ -1,7 +1,9 @@
 package concertina.store;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import concertina.model.ConcertinaException;
 import concertina.model.Framework;
 import concertina.model.JobId;
 import concertina.model.JobSpec;
@@ -201,6 +203,24 @@ public abstract class SearchJournalContract {
         searchJournal().replace("s", rest);
 
         assertThat(all(searchJournalReopened())).containsExactly(rest);
+    }
+
+    @Test
+    void whatCannotBeStoredWholeLeavesAllAsItWas() {
+        SearchJournal.Entry kept = new SearchJournal.Entry("s", NOON, new SearchEvent.Stopped(ADA));
+        SearchJournal.Entry saved = new SearchJournal.Entry("s", NOON, new SearchEvent.SamplerSaved("state"));
+        SearchJournal journal = searchJournal();
+        journal.append(List.of(kept, saved));
+        // No table takes a name that is missing.
+        String none = null;
+        SearchJournal.Entry event = new SearchJournal.Entry(none, NOON, new SearchEvent.Restarted(ADA));
+        SearchJournal.Entry state = new SearchJournal.Entry(none, NOON, new SearchEvent.SamplerSaved("later"));
+
+        assertThatThrownBy(() -> journal.replace("s", event)).isInstanceOf(ConcertinaException.class);
+        assertThatThrownBy(() -> journal.append(List.of(kept, event))).isInstanceOf(ConcertinaException.class);
+        assertThatThrownBy(() -> journal.append(List.of(kept, state))).isInstanceOf(ConcertinaException.class);
+
+        assertThat(all(searchJournalReopened())).containsExactly(kept, saved);
     }
 
     @Test
