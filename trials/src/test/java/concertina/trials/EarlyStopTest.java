@@ -143,6 +143,25 @@ class EarlyStopTest extends SceneTest {
     }
 
     @Test
+    void aTrialWhoseJobIsDeletedBetweenItsVerdictAndItsEndIsNotRunAgain() {
+        scene.jobs.stopsLate = true;
+        List<JobView> jobs = create(2, 2);
+        report(started(jobs.get(0)), 0.5);
+        awaitReports(1);
+        JobId bad = started(jobs.get(1));
+        report(bad, 0.7);
+        SearchScene.await("the job to be told", scene.jobs::toldToStop, told -> told.contains(bad));
+        scene.kill();
+        scene.jobs.delete(bad, SearchScene.ADA);
+        scene.revive();
+
+        TrialView stopped = await(1, TrialView.State.STOPPED);
+
+        assertThat(stopped.value()).isEqualTo(0.7);
+        assertThat(scene.jobs.submitted()).doesNotHaveDuplicates().hasSize(2);
+    }
+
+    @Test
     void aServerThatDiedBeforeItsVerdictComesToItAgain() {
         List<JobView> jobs = create(2, 2);
         report(started(jobs.get(0)), 0.5);

@@ -615,6 +615,26 @@ class SearcherTest extends SceneTest {
     }
 
     @Test
+    void codeOfASearchThatJustBeganWhenTheServerWasKilledStays() {
+        create(SearchScene.spec(2, 1));
+        scene.awaitJobs(1);
+        // What is recorded before the code is laid down, and removed once the search has begun.
+        JobId code = new JobId("t-code");
+        scene.journal.append(List.of(new SearchJournal.Entry(
+                "/t-code",
+                scene.clock.instant(),
+                new SearchEvent.LeftBehind(SearchScene.ADA, SearchScene.ADA, List.of(), code))));
+        scene.kill();
+
+        scene.revive();
+
+        assertThat(scene.files.deleted).isEmpty();
+        assertThat(scene.journal.names()).containsExactly("s");
+        finishAll(2, 1);
+        scene.await("the end", view -> view.state() == SearchState.FINISHED);
+    }
+
+    @Test
     void aTrialWhoseJobWasDeletedHasFailed() {
         create(SearchScene.spec(1, 1));
         scene.jobs.delete(scene.awaitJobs(1).getFirst().id(), SearchScene.ADA);

@@ -135,19 +135,20 @@ class SearchAnalysisRoutesTest extends ServedTest {
 
     @Test
     void allTrialsAreExported() throws IOException {
-        finished("s", 6);
+        finished("s", 12);
         HttpResponse<String> json = server.get("bob", SEARCHES + "/s/trials");
         assertThat(JsonMapper.shared().readTree(json.body())).isEqualTo(trials("s"));
         HttpResponse<String> table = server.get("bob", SEARCHES + "/s/trials?format=csv");
         assertThat(table.headers().firstValue("Content-Type").orElseThrow()).startsWith("text/csv");
         assertThat(table.headers().firstValue("Content-Disposition")).contains("attachment;filename=s.csv");
         List<String> lines = List.of(table.body().split("\r\n"));
-        assertThat(lines).hasSize(7);
+        assertThat(lines).hasSize(13);
+        assertThat(table.body()).as("both kinds").contains("SUM(A1)").contains("\"\"b\"\"");
         assertThat(lines.getFirst())
                 .isEqualTo(
                         "\"trial\",\"job\",\"state\",\"value\",\"parameter rate\",\"parameter layers\",\"parameter kind\","
                                 + "\"least score\",\"greatest score\",\"latest score\",\"resource\",\"parent\",\"started at\",\"ended at\",\"reason\"");
-        for (int i = 0; i < 6; i++) {
+        for (int i = 0; i < 12; i++) {
             JsonNode trial = trials("s").get(i);
             String kind =
                     trial.at("/parameters/kind").asString().startsWith("=") ? "\"'=SUM(A1)\"" : "\"a, \"\"b\"\"\"";
