@@ -105,6 +105,7 @@ final class PluginProcesses implements PluginHost.Starter, AutoCloseable {
         private final BufferedReader answers;
         private final StringBuffer log = new StringBuffer();
         private final Set<Running> running;
+        private final Thread listener;
 
         /** @param running which it leaves when it is closed */
         Running(Process process, Duration limit, Set<Running> running) {
@@ -112,7 +113,8 @@ final class PluginProcesses implements PluginHost.Starter, AutoCloseable {
             this.running = running;
             this.limit = limit;
             this.answers = process.inputReader(StandardCharsets.UTF_8);
-            Thread.ofVirtual().name("plugin-log-" + process.pid()).start(this::listen);
+            this.listener =
+                    Thread.ofVirtual().name("plugin-log-" + process.pid()).start(this::listen);
         }
 
         private void listen() {
@@ -190,6 +192,8 @@ final class PluginProcesses implements PluginHost.Starter, AutoCloseable {
                     process.destroyForcibly();
                     all.forEach(ProcessHandle::destroyForcibly);
                 }
+                // Its last words are on their way.
+                listener.join(GRACE);
             } catch (InterruptedException interrupted) {
                 Thread.currentThread().interrupt();
             }

@@ -151,6 +151,18 @@ class PluginProcessesTest {
     }
 
     @Test
+    void allThatAPluginPrintedIsInItsLogOnceItIsClosed() throws IOException {
+        Plugin talkative =
+                plugin("for line in range(300):\n    print('x' * 10000)\nprint('last words')\nraise KeyError(3)");
+        for (int round = 0; round < 3; round++) {
+            PluginHost host = start(talkative, PATIENCE);
+            assertThat(host.call(SEARCH)).contains("KeyError: 3");
+            host.close();
+            assertThat(host.log()).endsWith("last words\n");
+        }
+    }
+
+    @Test
     void anEnvironmentThatIsNotThereIsNamed() {
         assertThatThrownBy(() -> new PluginProcesses(home, () -> python, PATIENCE, Map.of())
                         .start(new Plugin(

@@ -16,7 +16,7 @@ public interface PluginHost extends AutoCloseable {
      */
     String call(String request) throws IOException;
 
-    /** What the process last printed, for people to read. */
+    /** What the process last printed, for people to read; all of it once it is closed. */
     String log();
 
     /** Ends the process; a call under way fails. */

@@ -85,8 +85,8 @@ public record PluginRehearsal(List<Map<String, String>> points, String error, St
 
         @Override
         public void close() {
-            heard.append(host.log());
             host.close();
+            heard.append(host.log());
         }
     }
 }

@@ -168,8 +168,8 @@ final class PluginSampler implements SavingSampler {
             } catch (IOException failure) {
                 why = String.valueOf(failure.getMessage());
                 PluginHost gone = host;
-                String log = gone == null ? "" : gone.log();
                 close();
+                String log = gone == null ? "" : gone.log();
                 LOG.warn("plug-in {}: {}; it printed: {}", plugin.name(), why, tail(log));
             }
         }

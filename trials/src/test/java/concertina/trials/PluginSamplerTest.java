@@ -68,6 +68,7 @@ class PluginSamplerTest {
 
                 @Override
                 public String log() {
+                    assertThat(closed).as("closed").isPositive();
                     return "last words";
                 }
 
