@@ -94,6 +94,11 @@ public final class FolderPlugins implements Plugins {
                     MOST + " plug-ins are installed, accepted: at most " + MOST + "; delete one that is not needed");
         }
         Files.createDirectories(folder);
+        if (installation.archiveName().isEmpty()
+                && folder.toRealPath().startsWith(installation.source().toRealPath())) {
+            throw ConcertinaException.invalid(
+                    "path", installation.source().toString(), "a folder that does not hold the installed plug-ins");
+        }
         Path incoming = folder.resolve("." + name + "." + UUID.randomUUID() + INCOMING);
         try {
             if (installation.archiveName().isEmpty()) {

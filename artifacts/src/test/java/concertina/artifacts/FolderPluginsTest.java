@@ -5,6 +5,8 @@ import static concertina.artifacts.Archives.special;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import concertina.model.ConcertinaException;
+import concertina.model.ErrorCode;
 import concertina.model.UserName;
 import concertina.trials.Plugin;
 import concertina.trials.Plugins.Installation;
@@ -66,6 +68,17 @@ class FolderPluginsTest {
         Plugin plugin =
                 plugins.install(new Installation("packed", archive, "packed.tar", "", "", "INFO", new UserName("ann")));
         assertThat(plugin.folder().resolve("more/part.py")).exists();
+    }
+
+    @Test
+    void aFolderThatHoldsThePluginsIsRefused() throws IOException {
+        Files.writeString(folder.resolve("optimizer.py"), "pass");
+        assertThatThrownBy(() ->
+                        plugins.install(new Installation("itself", folder, "", "", "", "INFO", new UserName("ann"))))
+                .isInstanceOfSatisfying(
+                        ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.INVALID_ARGUMENT))
+                .hasMessageStartingWith("path is '" + folder);
+        assertThat(plugins.list()).isEmpty();
     }
 
     @Test
