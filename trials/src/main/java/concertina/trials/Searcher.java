@@ -241,20 +241,20 @@ public final class Searcher implements Searches, AutoCloseable {
     }
 
     @Override
-    public void stop(String name, UserName by) {
-        SearchRun run = known(name);
+    public void stop(String name, UserName creator, UserName by) {
+        SearchRun run = known(name, creator);
         run.ledger().stop(by);
         run.stopped();
     }
 
     @Override
-    public SearchView restart(String name, UserName by) {
+    public SearchView restart(String name, UserName creator, UserName by) {
         SearchRun run;
         lock.lock();
         try {
-            run = known(name);
+            run = known(name, creator);
             run.ledger().checkRestart();
-            checkRoom(run.ledger().creator());
+            checkRoom(creator);
             run.ledger().restart(by);
         } finally {
             lock.unlock();
@@ -264,11 +264,11 @@ public final class Searcher implements Searches, AutoCloseable {
     }
 
     @Override
-    public void delete(String name, UserName by) {
+    public void delete(String name, UserName creator, UserName by) {
         SearchRun run;
         lock.lock();
         try {
-            run = known(name);
+            run = known(name, creator);
             run.ledger().forget(by);
             runs.remove(name);
         } finally {
@@ -278,8 +278,8 @@ public final class Searcher implements Searches, AutoCloseable {
     }
 
     @Override
-    public void enqueue(String name, Point point) {
-        SearchRun run = known(name);
+    public void enqueue(String name, UserName creator, Point point) {
+        SearchRun run = known(name, creator);
         run.ledger().enqueue(point);
         run.wake();
     }
@@ -289,11 +289,11 @@ public final class Searcher implements Searches, AutoCloseable {
         return parts.followed().size();
     }
 
-    private SearchRun known(String name) {
+    private SearchRun known(String name, UserName creator) {
         lock.lock();
         try {
             SearchRun run = runs.get(name);
-            if (run == null) {
+            if (run == null || !run.ledger().creator().equals(creator)) {
                 throw new ConcertinaException(ErrorCode.NOT_FOUND, "search '" + name + "' is not known");
             }
             return run;

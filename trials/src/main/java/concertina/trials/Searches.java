@@ -7,7 +7,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Predicate;
 
-/** What the HTTP layer may ask about searches. Thread-safe; every change is durable when the call returns. */
+/**
+ * What the HTTP layer may ask about searches. Thread-safe; every change is durable when the call returns. Who changes a search names its
+ * creator as well, since a name that has become free may be somebody else's a moment later: that search is not known.
+ */
 public interface Searches {
     /** A name nobody has used, made of the user's. */
     String freeName(String user);
@@ -47,17 +50,17 @@ public interface Searches {
     List<SearchView> list(Predicate<UserName> creators);
 
     /** Asks for no further trial and stops the jobs of those under way. Throws NOT_FOUND, CONFLICT for one that is not active. */
-    void stop(String name, UserName by);
+    void stop(String name, UserName creator, UserName by);
 
     /** Lets a stopped or failed search go on where it stood. Throws NOT_FOUND, CONFLICT for any other, QUOTA_EXCEEDED as {@link #checkNew}. */
-    SearchView restart(String name, UserName by);
+    SearchView restart(String name, UserName creator, UserName by);
 
     /** Stops the search if needed and forgets it; jobs of its trials stay. Throws NOT_FOUND. */
-    void delete(String name, UserName by);
+    void delete(String name, UserName creator, UserName by);
 
     /**
      * Puts a point in line, to be tried next. Throws NOT_FOUND, CONFLICT when the search has ended, is coming to its end or has no trial
      * left, INVALID_ARGUMENT for no point of its space.
      */
-    void enqueue(String name, Point point);
+    void enqueue(String name, UserName creator, Point point);
 }

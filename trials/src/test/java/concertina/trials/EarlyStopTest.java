@@ -184,9 +184,9 @@ class EarlyStopTest extends SceneTest {
         awaitReports(1);
         report(started(jobs.get(1)), 0.7);
         await(1, TrialView.State.STOPPED);
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
 
         scene.finish(scene.awaitJobs(1).getFirst().id(), 0.2);
 

@@ -116,11 +116,11 @@ class SavingSamplerTest {
         interruptible = true;
         scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
         assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
         broken = false;
 
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
 
         SearchView view = scene.await("the second", search -> search.trials().size() == 2);
         assertThat(view.trials().get(1).point().get("n")).isEqualTo(new Value.Whole(2));
@@ -133,7 +133,7 @@ class SavingSamplerTest {
         scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
         assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
 
-        scene.searcher.delete("s", SearchScene.ADA);
+        scene.searcher.delete("s", SearchScene.ADA, SearchScene.ADA);
 
         scene.awaitJobs(0);
         SearchScene.await("nothing to be left", scene.journal::names, Set::isEmpty);
@@ -152,10 +152,10 @@ class SavingSamplerTest {
         };
         scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 1));
         assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         mayAnswer.countDown();
         assertThat(dismissed.await(20, TimeUnit.SECONDS)).isTrue();
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         mayClose.countDown();
 
         scene.awaitJobs(1);
@@ -167,11 +167,11 @@ class SavingSamplerTest {
         scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
         assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
         scene.jobs.stopsLate = true;
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         mayAnswer.countDown();
         SearchScene.await("the job to be told", scene.jobs::toldToStop, told -> !told.isEmpty());
 
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
 
         SearchView view = scene.await("the second", search -> search.trials().size() == 2);
         assertThat(view.trials().get(1).point().get("n")).isEqualTo(new Value.Whole(2));

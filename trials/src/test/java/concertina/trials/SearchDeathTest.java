@@ -72,10 +72,10 @@ class SearchDeathTest {
             for (int step = 0; step < 60; step++) {
                 switch (random.nextInt(8)) {
                     case 0 -> scene.kill();
-                    case 1 -> tried(() -> scene.searcher.stop("s", SearchScene.ADA));
-                    case 2 -> tried(() -> scene.searcher.restart("s", SearchScene.ADA));
+                    case 1 -> tried(() -> scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA));
+                    case 2 -> tried(() -> scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA));
                     case 3 -> {
-                        scene.searcher.delete("s", SearchScene.ADA);
+                        scene.searcher.delete("s", SearchScene.ADA, SearchScene.ADA);
                         if (random.nextBoolean()) {
                             scene.kill();
                             scene.revive();
@@ -90,7 +90,7 @@ class SearchDeathTest {
                     scene.revive();
                 }
             }
-            tried(() -> scene.searcher.restart("s", SearchScene.ADA));
+            tried(() -> scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA));
             while (scene.view().state().active()) {
                 finishSome(scene, random, new HashSet<>());
             }

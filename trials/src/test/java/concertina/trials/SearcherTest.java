@@ -8,6 +8,7 @@ import concertina.model.ErrorCode;
 import concertina.model.Framework;
 import concertina.model.JobId;
 import concertina.model.JobState;
+import concertina.model.UserName;
 import concertina.search.Trial;
 import concertina.train.JobView;
 import java.nio.file.FileSystemException;
@@ -17,6 +18,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
+import org.assertj.core.api.ThrowableAssert;
 import org.junit.jupiter.api.Test;
 
 class SearcherTest extends SceneTest {
@@ -130,12 +132,12 @@ class SearcherTest extends SceneTest {
         scene.jobs.stopsLate = true;
         create(SearchScene.spec(1, 1));
         JobId job = scene.awaitJobs(1).getFirst().id();
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.jobs.lose(job);
 
         scene.await("the stop", view -> view.state() == SearchState.STOPPED);
         assertThat(scene.jobs.submitted()).hasSize(1);
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         scene.finish(awaitAnother(job), 3);
 
         SearchView over = scene.await("the end", view -> view.state() == SearchState.FINISHED);
@@ -184,18 +186,18 @@ class SearcherTest extends SceneTest {
         scene.await("the third", view -> view.trials().size() == 3);
         scene.awaitJobs(2);
 
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
 
         assertThat(scene.view().state()).isEqualTo(SearchState.STOPPED);
         assertThat(scene.view().trials())
                 .extracting(TrialView::state)
                 .containsExactly(TrialView.State.FINISHED, TrialView.State.STOPPED, TrialView.State.STOPPED);
-        assertThatThrownBy(() -> scene.searcher.stop("s", SearchScene.ADA))
+        assertThatThrownBy(() -> scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA))
                 .isInstanceOfSatisfying(
                         ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT));
 
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         finishAll(3, 2);
 
         SearchView over = scene.await("the end", view -> !view.state().active());
@@ -203,7 +205,7 @@ class SearcherTest extends SceneTest {
         assertThat(over.trials().get(1).job()).isNotEqualTo(second);
         assertThat(over.trials().get(0).job()).isEqualTo(first);
         assertThat(scene.jobs.submitted()).hasSize(6);
-        assertThatThrownBy(() -> scene.searcher.restart("s", SearchScene.ADA))
+        assertThatThrownBy(() -> scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA))
                 .hasMessageContaining("accepted: one that was stopped or has failed");
     }
 
@@ -213,10 +215,10 @@ class SearcherTest extends SceneTest {
         JobId job = scene.awaitJobs(1).getFirst().id();
         scene.jobs.start(job);
         scene.files.leave(job, "checkpoint/step-12.state", "");
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
 
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
 
         assertThat(scene.awaitJobs(1).getFirst().id()).isEqualTo(job);
         scene.finish(job, 0.5);
@@ -231,10 +233,10 @@ class SearcherTest extends SceneTest {
         JobId job = scene.awaitJobs(1).getFirst().id();
         scene.jobs.start(job);
         scene.files.leave(job, "checkpoint/step-12.state", "");
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
         scene.clock.advance(Duration.ofDays(-1));
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(1);
         scene.jobs.stop(job, SearchScene.ADA);
 
@@ -249,12 +251,12 @@ class SearcherTest extends SceneTest {
         JobId job = scene.awaitJobs(1).getFirst().id();
         scene.jobs.start(job);
         scene.files.leave(job, "checkpoint/step-12.state", "");
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
         scene.clock.advance(Duration.ofDays(-1));
         // The next server records that the trial goes on, and dies before it tells the job.
         scene.jobs.quota = 0;
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         SearchScene.await(
                 "the record",
                 () -> scene.journal.events("s"),
@@ -356,7 +358,7 @@ class SearcherTest extends SceneTest {
 
         assertThat(over.state()).isEqualTo(SearchState.FAILED);
         assertThat(over.reason()).isEqualTo("20 trials in a row failed, and none gave a value; trial 19: exit code 19");
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         scene.finish(scene.awaitJobs(1).getFirst().id(), 1);
         for (int i = 0; i < 25; i++) {
             scene.jobs.end(scene.awaitJobs(1).getFirst().id(), JobState.ERROR, "exit code 1");
@@ -422,7 +424,7 @@ class SearcherTest extends SceneTest {
         create(SearchScene.spec(Framework.PYTORCH, -1, 1, 1000));
         scene.awaitJobs(1);
         scene.clock.advance(Duration.ofMinutes(11));
-        scene.searcher.enqueue("s", SearchScene.point(0.5, 1));
+        scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(0.5, 1));
         SearchScene.await(
                 "the record",
                 () -> scene.journal.events("s"),
@@ -453,8 +455,8 @@ class SearcherTest extends SceneTest {
         scene.files.beforeSharing = gate;
         create(SearchScene.spec(1, 1));
         gate.reached.await();
-        scene.searcher.stop("s", SearchScene.ADA);
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         gate.open.countDown();
         scene.await("the reason", view -> view.reason().equals("waits: the cluster is being drained"));
         scene.jobs.refusal = null;
@@ -483,8 +485,8 @@ class SearcherTest extends SceneTest {
         gate.reached.await();
         JobId first = scene.jobs.submitted().getFirst();
         scene.jobs.start(first);
-        scene.searcher.stop("s", SearchScene.ADA);
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         gate.open.countDown();
 
         scene.await("both", view -> view.trials().size() == 2);
@@ -501,8 +503,8 @@ class SearcherTest extends SceneTest {
     void anEnqueuedPointIsTriedNext() {
         create(SearchScene.spec(3, 1));
         JobView first = scene.awaitJobs(1).getFirst();
-        scene.searcher.enqueue("s", SearchScene.point(0.25, 3));
-        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.point(2, 3)))
+        scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(0.25, 3));
+        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(2, 3)))
                 .hasMessageContaining("x is '2.0', accepted: a number from 0.0 to 1.0");
         scene.finish(first.id(), 1);
         SearchScene.await(
@@ -517,10 +519,10 @@ class SearcherTest extends SceneTest {
     void aPointForWhichNoTrialIsLeftIsRefused() {
         create(SearchScene.spec(3, 1));
         JobView first = scene.awaitJobs(1).getFirst();
-        scene.searcher.enqueue("s", SearchScene.point(0.25, 3));
-        scene.searcher.enqueue("s", SearchScene.point(0.5, 3));
+        scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(0.25, 3));
+        scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(0.5, 3));
 
-        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.point(0.75, 3)))
+        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(0.75, 3)))
                 .isInstanceOfSatisfying(
                         ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT))
                 .hasMessage("search 's' has no trial left, of 3 at most, accepted: one that has");
@@ -541,12 +543,12 @@ class SearcherTest extends SceneTest {
         scene.clock.advance(Duration.ofMinutes(11));
         scene.finish(first, 1);
         scene.await("the end of its time", view -> view.reason().startsWith("its time of 10 minutes was over"));
-        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.point(0.5, 3)))
+        assertThatThrownBy(() -> scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(0.5, 3)))
                 .isInstanceOfSatisfying(
                         ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.CONFLICT))
                 .hasMessageContaining("is coming to its end");
-        scene.searcher.stop("s", SearchScene.ADA);
-        scene.searcher.enqueue("s", SearchScene.point(0.75, 3));
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
+        scene.searcher.enqueue("s", SearchScene.ADA, SearchScene.point(0.75, 3));
     }
 
     @Test
@@ -554,7 +556,7 @@ class SearcherTest extends SceneTest {
         create(SearchScene.spec(-1, 2));
         scene.awaitJobs(2);
 
-        scene.searcher.delete("s", SearchScene.ADA);
+        scene.searcher.delete("s", SearchScene.ADA, SearchScene.ADA);
 
         scene.awaitJobs(0);
         assertThat(scene.searcher.find("s")).isEmpty();
@@ -568,7 +570,7 @@ class SearcherTest extends SceneTest {
         scene.awaitJobs(2);
         // From here on the server can do nothing about jobs: as if it were killed as soon as the deletion was recorded.
         scene.jobs.die();
-        scene.searcher.delete("s", SearchScene.ADA);
+        scene.searcher.delete("s", SearchScene.ADA, SearchScene.ADA);
         scene.kill();
         scene.files.deleted.clear();
         assertThat(scene.journal.names()).hasSize(1).doesNotContain("s");
@@ -586,14 +588,14 @@ class SearcherTest extends SceneTest {
     void nothingIsLeftOfADeletedSearch() {
         create(SearchScene.spec(-1, 2));
         scene.awaitJobs(2);
-        scene.searcher.delete("s", SearchScene.ADA);
+        scene.searcher.delete("s", SearchScene.ADA, SearchScene.ADA);
         create(SearchScene.spec(-1, 1));
         scene.awaitJobs(1);
         SearchScene.await("the end of the first", scene.journal::names, names -> names.equals(Set.of("s")));
         assertThat(scene.files.deleted).containsExactly(new JobId("t-code"));
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
-        scene.searcher.delete("s", SearchScene.ADA);
+        scene.searcher.delete("s", SearchScene.ADA, SearchScene.ADA);
         SearchScene.await("the end of the second", scene.journal::names, Set::isEmpty);
         SearchScene.await("nobody to be followed", () -> scene.searcher.followed(), count -> count == 0);
     }
@@ -660,7 +662,7 @@ class SearcherTest extends SceneTest {
         assertThat(over.best().number()).isZero();
 
         scene.samplerFails = null;
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         finishAll(2, 1);
 
         assertThat(scene.await("the end", view -> !view.state().active()).state())
@@ -676,7 +678,7 @@ class SearcherTest extends SceneTest {
         assertThat(over.reason()).isEqualTo("algorithm random failed: StackOverflowError");
 
         scene.samplerThrows = () -> null;
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         finishAll(2, 1);
         assertThat(scene.await("the end", view -> !view.state().active()).state())
                 .isEqualTo(SearchState.FINISHED);
@@ -694,10 +696,27 @@ class SearcherTest extends SceneTest {
         assertThat(over.state()).isEqualTo(SearchState.FAILED);
         assertThat(over.reason()).isEqualTo("the server could not lead it: OutOfMemoryError: no room");
         assertThat(over.best().value()).isEqualTo(0.5);
-        scene.searcher.restart("s", SearchScene.ADA);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
         finishAll(8, 1);
         assertThat(scene.await("the end", view -> !view.state().active()).complete())
                 .isEqualTo(9);
+    }
+
+    @Test
+    void aNameThatHasBecomeSomebodyElsesIsNotKnown() {
+        create(SearchScene.spec(-1, 1));
+        UserName eve = new UserName("eve");
+        List<ThrowableAssert.ThrowingCallable> attempts = List.of(
+                () -> scene.searcher.enqueue("s", eve, SearchScene.point(0.5, 1)),
+                () -> scene.searcher.stop("s", eve, eve),
+                () -> scene.searcher.restart("s", eve, eve),
+                () -> scene.searcher.delete("s", eve, eve));
+        for (ThrowableAssert.ThrowingCallable attempt : attempts) {
+            assertThatThrownBy(attempt)
+                    .isInstanceOfSatisfying(
+                            ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.NOT_FOUND));
+        }
+        assertThat(scene.view().state().active()).isTrue();
     }
 
     @Test
@@ -710,14 +729,18 @@ class SearcherTest extends SceneTest {
         scene.searcher.create("s3", SearchScene.ADA, SearchScene.spec(-1, 1));
         assertThatThrownBy(() -> scene.searcher.create("s4", SearchScene.ADA, SearchScene.spec(-1, 1)))
                 .hasMessageContaining("has 3 active searches");
-        scene.searcher.stop("s", SearchScene.ADA);
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.searcher.create("s4", SearchScene.ADA, SearchScene.spec(-1, 1));
-        assertThatThrownBy(() -> scene.searcher.restart("s", SearchScene.ADA))
+        assertThatThrownBy(() -> scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA))
                 .isInstanceOfSatisfying(
                         ConcertinaException.class, e -> assertThat(e.code()).isEqualTo(ErrorCode.QUOTA_EXCEEDED));
-        assertThatThrownBy(() -> scene.searcher.restart("s4", SearchScene.ADA)).hasMessageContaining("is active");
-        scene.searcher.stop("s2", SearchScene.ADA);
-        assertThat(scene.searcher.restart("s", SearchScene.ADA).state().active())
+        assertThatThrownBy(() -> scene.searcher.restart("s4", SearchScene.ADA, SearchScene.ADA))
+                .hasMessageContaining("is active");
+        scene.searcher.stop("s2", SearchScene.ADA, SearchScene.ADA);
+        assertThat(scene.searcher
+                        .restart("s", SearchScene.ADA, SearchScene.ADA)
+                        .state()
+                        .active())
                 .isTrue();
     }
 }

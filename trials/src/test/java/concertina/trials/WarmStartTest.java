@@ -62,7 +62,7 @@ class WarmStartTest extends SceneTest {
         scene.awaitJobs(1);
         List<Trial> told = List.copyOf(scene.samplers.getLast().told);
 
-        scene.searcher.delete("old", SearchScene.ADA);
+        scene.searcher.delete("old", SearchScene.ADA, SearchScene.ADA);
         scene.kill();
         scene.revive();
         scene.finish(scene.awaitJobs(1).getFirst().id(), 1.0);

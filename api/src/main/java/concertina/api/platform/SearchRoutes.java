@@ -51,7 +51,7 @@ final class SearchRoutes {
                 throw ConcertinaException.invalid("name of a hyperparameter", name, names(search));
             }
         }
-        searches.searches().enqueue(search.name(), new Point(values));
+        searches.searches().enqueue(search.name(), search.creator(), new Point(values));
         context.status(204);
     }
 

@@ -56,28 +56,31 @@ final class HyperSearchRoutes {
                 (context, caller) -> Answers.stream(context, Answers.each(searches.visible(caller), SearchTask::of)));
         routes.user("POST", SEARCHES, this::create);
         routes.user("DELETE", SEARCHES, (context, caller) -> {
-            searches.own(caller).forEach(search -> deleteIfThere(search.name(), caller));
+            searches.own(caller).forEach(search -> deleteIfThere(search, caller));
             context.status(204);
         });
         routes.user("GET", SEARCH, (context, caller) -> Answers.stream(context, SearchTask.of(found(context, caller))));
         routes.user("PUT", SEARCH, this::stop);
         routes.user("PUT", SEARCH + "/force", this::stop);
-        routes.user(
-                "PUT",
-                SEARCH + "/restart",
-                (context, caller) -> Answers.stream(
-                        context,
-                        SearchTask.of(searches.searches()
-                                .restart(found(context, caller).name(), caller.user()))));
+        routes.user("PUT", SEARCH + "/restart", (context, caller) -> {
+            SearchView search = found(context, caller);
+            Answers.stream(
+                    context,
+                    SearchTask.of(searches.searches().restart(search.name(), search.creator(), caller.user())));
+        });
         routes.user("DELETE", SEARCH, (context, caller) -> {
-            searches.searches().delete(found(context, caller).name(), caller.user());
+            delete(found(context, caller), caller);
             context.status(204);
         });
     }
 
-    private void deleteIfThere(String name, Caller caller) {
+    private void delete(SearchView search, Caller caller) {
+        searches.searches().delete(search.name(), search.creator(), caller.user());
+    }
+
+    private void deleteIfThere(SearchView search, Caller caller) {
         try {
-            searches.searches().delete(name, caller.user());
+            delete(search, caller);
         } catch (ConcertinaException refused) {
             if (refused.code() != ErrorCode.NOT_FOUND) {
                 throw refused;
@@ -236,7 +239,7 @@ final class HyperSearchRoutes {
     private void stop(Context context, Caller caller) {
         SearchView search = found(context, caller);
         try {
-            searches.searches().stop(search.name(), caller.user());
+            searches.searches().stop(search.name(), search.creator(), caller.user());
         } catch (ConcertinaException refused) {
             if (refused.code() == ErrorCode.CONFLICT) {
                 throw new ConcertinaException(
