@@ -8,10 +8,13 @@ import concertina.trials.SearchEvent;
 import concertina.trials.SearchJournal;
 import concertina.trials.TrialResult;
 import concertina.wire.Json;
+import java.sql.ResultSet;
+import java.sql.SQLException;
 import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.jdbi.v3.core.Handle;
@@ -23,6 +26,8 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** The journal of searches in table search_event, events as JSON. Thread-safe. */
 final class SqliteSearchJournal implements SearchJournal {
+    private static final int PAGE = 1000;
+
     private final SqliteDatabase database;
     private final ObjectWriter writer;
     private final ObjectReader reader;
@@ -82,19 +87,37 @@ final class SqliteSearchJournal implements SearchJournal {
         });
     }
 
+    /** Page by page: whoever else reads the database waits for one page at most, and not for what is done with it. */
     @Override
     public void replay(String search, Consumer<Entry> reader) {
-        database.read(handle -> {
-            handle.createQuery("""
-                            select entry, search, at, event, 0 as saved from search_event where search = :search
-                            union all select 0, search, at, event, 1 from sampler_state where search = :search
-                            order by saved, entry""")
-                    .bind("search", search)
-                    .map((row, context) -> entry(
-                            row.getLong("entry"), row.getString("search"), row.getString("at"), row.getString("event")))
-                    .forEach(reader);
-            return true;
-        });
+        List<Row> page = List.of();
+        do {
+            page = page(search, page.isEmpty() ? 0 : page.getLast().entry());
+            page.forEach(row -> reader.accept(entry(row.entry(), search, row.at(), row.event())));
+        } while (page.size() == PAGE);
+        Optional<Row> saved = database.read(
+                handle -> handle.createQuery("select 0 as entry, at, event from sampler_state where search = :search")
+                        .bind("search", search)
+                        .map((row, context) -> row(row))
+                        .findOne());
+        saved.ifPresent(row -> reader.accept(entry(row.entry(), search, row.at(), row.event())));
+    }
+
+    private record Row(long entry, String at, String event) {}
+
+    private List<Row> page(String search, long after) {
+        return database.read(handle -> handle.createQuery("""
+                        select entry, at, event from search_event where search = :search and entry > :after
+                        order by entry limit :most""")
+                .bind("search", search)
+                .bind("after", after)
+                .bind("most", PAGE)
+                .map((row, context) -> row(row))
+                .list());
+    }
+
+    private static Row row(ResultSet row) throws SQLException {
+        return new Row(row.getLong("entry"), row.getString("at"), row.getString("event"));
     }
 
     @Override

@@ -30,6 +30,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
@@ -189,6 +191,31 @@ public abstract class SearchJournalContract {
         searchJournalReopened().replay("s", entries::add);
 
         assertThat(entries).containsExactly(first, last, saved);
+    }
+
+    @Test
+    void aLongSearchIsReplayedInItsOrderAndKeepsNobodyElseFromReading() {
+        SearchJournal journal = searchJournal();
+        List<SearchJournal.Entry> written = new ArrayList<>();
+        for (int i = 0; i < 2500; i++) {
+            written.add(new SearchJournal.Entry("s", NOON.plusSeconds(i), new SearchEvent.Led(i)));
+            written.add(new SearchJournal.Entry("other", NOON, new SearchEvent.Led(i)));
+        }
+        written.add(new SearchJournal.Entry("s", NOON, new SearchEvent.SamplerSaved("state")));
+        journal.append(written);
+        List<SearchJournal.Entry> entries = new ArrayList<>();
+
+        journal.replay("s", entry -> {
+            if (entries.isEmpty()) {
+                CompletableFuture.runAsync(() -> journal.replay("none", none -> {}))
+                        .orTimeout(20, TimeUnit.SECONDS)
+                        .join();
+            }
+            entries.add(entry);
+        });
+
+        written.removeIf(entry -> entry.search().equals("other"));
+        assertThat(entries).isEqualTo(written);
     }
 
     @Test
