@@ -565,6 +565,23 @@ class SearcherTest extends SceneTest {
     }
 
     @Test
+    void jobsOfTrialsSayWhoStoppedOrDeletedTheirSearch() {
+        UserName root = new UserName("root");
+        create(SearchScene.spec(-1, 1));
+        JobId first = scene.awaitJobs(1).getFirst().id();
+        scene.searcher.stop("s", SearchScene.ADA, root);
+        scene.awaitJobs(0);
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
+        JobId second = scene.awaitJobs(1).getFirst().id();
+        scene.searcher.delete("s", SearchScene.ADA, root);
+        scene.awaitJobs(0);
+
+        assertThat(List.of(first, second))
+                .allSatisfy(job ->
+                        assertThat(scene.jobs.find(job).orElseThrow().reason()).isEqualTo("stopped by root"));
+    }
+
+    @Test
     void aSearchIsDeletedWhollyEvenIfTheServerIsKilledAmidst() {
         create(SearchScene.spec(-1, 2));
         scene.awaitJobs(2);
