@@ -8,6 +8,7 @@ package concertina.trials;
 public record Constraint(String metric, double bound, boolean least) {
     /** By how much a value misses the bound; 0 or less where it is kept. */
     public double violation(double value) {
-        return least ? bound - value : value - bound;
+        double violation = least ? bound - value : value - bound;
+        return Math.clamp(violation, -Double.MAX_VALUE, Double.MAX_VALUE);
     }
 }
