@@ -74,8 +74,11 @@ final class Features {
         return (int) cells[column];
     }
 
-    /** The middle of a cell. */
+    /** The middle of a cell; on a logarithmic scale, where cells differ in width, its value's own place. */
     double middle(int column, int cell) {
+        if (parameters.get(column) instanceof Parameter.Whole whole && whole.scale() == Parameter.Scale.LOG) {
+            return Space.encode(whole, new Value.Whole(whole.low() + cell * whole.step()));
+        }
         return (cell + 0.5) / cells[column];
     }
 
