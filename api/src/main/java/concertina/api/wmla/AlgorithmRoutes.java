@@ -201,12 +201,7 @@ final class AlgorithmRoutes {
             Plugin plugin = parts.plugins()
                     .find(name)
                     .orElseThrow(() -> ConcertinaException.invalid("name", name, "the name of an installed plug-in"));
-            Map<String, String> settings = new LinkedHashMap<>();
-            for (JsonNode parameter : Fields.list(data, "", "algoParams")) {
-                settings.put(
-                        Fields.needed(parameter, "algoParams", "name", "a name"),
-                        Fields.text(parameter, "algoParams", "value").orElse(""));
-            }
+            Map<String, String> settings = SearchRequest.settings(data, "");
             List<JsonNode> hyperParameters = Fields.list(data, "", "hyperParams");
             if (hyperParameters.isEmpty()) {
                 throw ConcertinaException.invalid("hyperParams", "[]", "at least one, as a search has them");

@@ -156,29 +156,39 @@ record SearchRequest(
     }
 
     private static Map<String, String> settings(String algorithmName, JsonNode algorithm) {
-        Map<String, String> settings = new LinkedHashMap<>();
-        JsonNode posted = algorithm.path("algoParams");
-        if (posted.isObject()) {
-            posted.propertyNames()
-                    .forEach(name -> settings.put(
-                            Fields.name("algoDef.algoParams", name), setting(posted, "algoDef.algoParams", name)));
-        } else {
-            List<JsonNode> list = Fields.list(algorithm, "algoDef", "algoParams");
-            for (int i = 0; i < list.size(); i++) {
-                String path = "algoDef.algoParams[" + i + "]";
-                if (!list.get(i).isObject()) {
-                    throw ConcertinaException.invalid(path, Fields.shown(list.get(i)), "an object with name and value");
-                }
-                String name = Fields.name(list.get(i), path, "name", "a name");
-                if (settings.put(name, setting(list.get(i), path, "value")) != null) {
-                    throw ConcertinaException.invalid(path + ".name", name, "names that differ");
-                }
-            }
-        }
+        Map<String, String> settings = settings(algorithm, "algoDef");
         // Clients of the original send it whatever the algorithm.
         if (BuiltInSamplers.takesEta(algorithmName)
                 && settings.keySet().stream().noneMatch("eta"::equalsIgnoreCase)) {
             Fields.text(algorithm, "algoDef", "hyperbandEta").ifPresent(eta -> settings.put("eta", eta));
+        }
+        return settings;
+    }
+
+    /**
+     * The member {@code algoParams}: a list of objects with name and value, or one object.
+     *
+     * @param path where the parent lies; empty for the whole request
+     */
+    static Map<String, String> settings(JsonNode parent, String path) {
+        String member = "algoParams";
+        Map<String, String> settings = new LinkedHashMap<>();
+        JsonNode posted = parent.path(member);
+        if (posted.isObject()) {
+            String here = Fields.field(path, member);
+            posted.propertyNames().forEach(name -> settings.put(Fields.name(here, name), setting(posted, here, name)));
+            return settings;
+        }
+        List<JsonNode> list = Fields.list(parent, path, member);
+        for (int i = 0; i < list.size(); i++) {
+            String here = Fields.field(path, member + "[" + i + "]");
+            if (!list.get(i).isObject()) {
+                throw ConcertinaException.invalid(here, Fields.shown(list.get(i)), "an object with name and value");
+            }
+            String name = Fields.name(list.get(i), here, "name", "a name");
+            if (settings.put(name, setting(list.get(i), here, "value")) != null) {
+                throw ConcertinaException.invalid(here + ".name", name, "names that differ");
+            }
         }
         return settings;
     }

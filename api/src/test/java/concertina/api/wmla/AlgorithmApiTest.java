@@ -9,6 +9,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -107,6 +108,22 @@ class AlgorithmApiTest {
         assertThat(answer.get("points")).hasSize(4);
         assertThat(answer.get("error").asString()).isEmpty();
         assertThat(answer.get("log").asString()).contains("thinking");
+    }
+
+    @Test
+    void settingsOfATrialRunAreWrittenAsThoseOfASearch() {
+        json(post("ada", "/install", new Multipart().field("data", local(""))));
+        for (String settings : List.of("{'shuffle': True, 'seed': 3}", "[{'name': 'shuffle', 'value': True}]")) {
+            String data = TRIED.substring(0, TRIED.lastIndexOf('}')) + ", 'algoParams': " + settings + "}";
+            assertThat(json(post("ada", "/debug", new Multipart().field("data", data)))
+                            .get("points"))
+                    .hasSize(4);
+        }
+        String twice = TRIED.substring(0, TRIED.lastIndexOf('}'))
+                + ", 'algoParams': [{'name': 'seed', 'value': 1}, {'name': 'seed', 'value': 2}]}";
+        HttpResponse<String> refused = post("ada", "/debug", new Multipart().field("data", twice));
+        assertThat(refused.statusCode()).isEqualTo(400);
+        assertThat(refused.body()).contains("algoParams[1].name is 'seed', accepted: names that differ");
     }
 
     @Test
