@@ -54,6 +54,7 @@ class SearcherTest extends SceneTest {
         assertThat(over.best().value()).isEqualTo(0.2);
         assertThat(over.trials()).extracting(TrialView::number).containsExactly(0L, 1L, 2L, 3L, 4L);
         assertThat(scene.jobs.submitted()).hasSize(5);
+        assertThat(scene.searcher.followed()).as("jobs of trials that ended").isZero();
     }
 
     @Test
@@ -630,6 +631,16 @@ class SearcherTest extends SceneTest {
         scene.revive();
 
         assertThat(scene.files.deleted).containsExactlyInAnyOrder(refused, lost);
+        assertThat(scene.journal.names()).containsExactly("s");
+    }
+
+    @Test
+    void codeThatWasExpectedIsASearchsOwnOnceThatHasBegun() {
+        scene.journal.append(List.of(new SearchJournal.Entry(
+                "/t-code",
+                scene.clock.instant(),
+                new SearchEvent.LeftBehind(SearchScene.ADA, SearchScene.ADA, List.of(), new JobId("t-code")))));
+        create(SearchScene.spec(1, 1));
         assertThat(scene.journal.names()).containsExactly("s");
     }
 
