@@ -204,7 +204,8 @@ final class TrialJobs {
 
     private void again(TrialLife trial, JobId job, @Nullable Instant end, SearchRun run) {
         JobId before = trial.job;
-        if (ledger.record(new SearchEvent.TrialRetried(trial.number, job, end))) {
+        // One that was stopped again meanwhile keeps its mark: whoever restarts it must know what was under way.
+        if (ledger.recordIf(new SearchEvent.TrialRetried(trial.number, job, end), SearchLife::active)) {
             parts.unfollow(before);
             parts.follow(job, run);
             toldToStop.remove(before);

@@ -501,6 +501,35 @@ class SearcherTest extends SceneTest {
     }
 
     @Test
+    void aSearchThatIsStoppedAgainWhileItGoesOnRunsItsTrialWhenItIsRestarted() {
+        create(SearchScene.spec(1, 1));
+        scene.jobs.start(scene.awaitJobs(1).getFirst().id());
+        scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
+        awaitIdle();
+        scene.jobs.beforeNextId = () -> {
+            scene.jobs.beforeNextId = () -> {};
+            scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
+        };
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
+        scene.await("the second stop", view -> view.state() == SearchState.STOPPED);
+        awaitIdle();
+
+        scene.searcher.restart("s", SearchScene.ADA, SearchScene.ADA);
+
+        scene.finish(scene.awaitJobs(1).getFirst().id(), 1);
+        SearchView over = scene.await("the end", view -> !view.state().active());
+        assertThat(over.state()).isEqualTo(SearchState.FINISHED);
+        assertThat(over.failed()).isZero();
+    }
+
+    private static void awaitIdle() {
+        SearchScene.await(
+                "the search's thread to end",
+                () -> Thread.getAllStackTraces().keySet(),
+                threads -> threads.stream().noneMatch(thread -> thread.getName().equals("search-s")));
+    }
+
+    @Test
     void anEnqueuedPointIsTriedNext() {
         create(SearchScene.spec(3, 1));
         JobView first = scene.awaitJobs(1).getFirst();

@@ -35,6 +35,9 @@ final class TestingJobs implements Jobs {
     /** Whether jobs that are stopped end only when the test says so. */
     volatile boolean stopsLate;
 
+    /** Runs before a search is given an id for a job. */
+    volatile Runnable beforeNextId = () -> {};
+
     /** What submissions throw. */
     volatile @Nullable RuntimeException refusal;
 
@@ -187,6 +190,7 @@ final class TestingJobs implements Jobs {
 
         @Override
         public JobId nextId() {
+            beforeNextId.run();
             return TestingJobs.this.nextId();
         }
 
