@@ -29,15 +29,6 @@ record Acquisition(List<Objective> objectives, List<GaussianProcess> limits) {
         return Double.isFinite(objectives.getFirst().best);
     }
 
-    /** The same, counting only improvements by more than a distance. */
-    Acquisition beyond(double distance) {
-        return new Acquisition(
-                objectives.stream()
-                        .map(each -> new Objective(each.process, each.best - distance))
-                        .toList(),
-                limits);
-    }
-
     /** The scores of many places as the model sees them. */
     double[] scores(double[][] seen) {
         double[] scores = new double[seen.length];

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
@@ -20,7 +21,8 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Algorithm.</b> The middle of the space and points of a scrambled Sobol sequence come first. Then hyperparameters are fitted, see
  * {@link Surrogate}: after each trial, later after every twelfth part more of them, always from the trials alone, so that a sampler told
  * the same has the same; while trials are few, several are drawn that explain them about as well, and their expectations averaged. The point of greatest log expected improvement wins, see {@link AcquisitionSearch}. Once little is expected of
- * the neighbourhood of the best point, every fourth suggestion goes where an improvement by a good deal is likeliest if the model knew less. Running trials are taken for what is expected of them, failed ones for as bad as the worst.
+ * the neighbourhood of the best point, and while a part of the space is like no trial, every fourth suggestion, later three of four, belongs
+ * to a search that begins anew outside of that neighbourhood. Running trials are taken for what is expected of them, failed ones for as bad as the worst.
  *
  * <p><b>Constraints.</b> Time and memory stop growing at a few hundred trials, see {@link Results}.
  */
@@ -55,13 +57,12 @@ public final class BayesianSampler implements Sampler {
     private static final int CLIMB = 40;
     /** Log of the expected improvement below which the best place is exhausted, in deviations of the losses as the model sees them. */
     private static final double LITTLE = Math.log(0.01);
-    /** One suggestion of so many looks elsewhere then: more often, the neighbourhood of the minimum takes twice as long. */
-    private static final int FAR = 4;
-
-    /** What is looked for elsewhere, in the same unit. */
-    private static final double MUCH = 0.3;
-    /** How much shorter the model's lengthscales are then, squared, since it is too sure of regions that it has hardly seen. */
-    private static final double DOUBT = 4;
+    /** By how much that log may exceed the log of the noise's deviation where the model can hardly tell places apart any more. */
+    private static final double INDISTINCT = Math.log(3);
+    /** Places of a greater correlation, in the model, are of one neighbourhood. */
+    private static final double ALIKE = 0.4;
+    /** What share of the space must be in no trial's neighbourhood for another search there. */
+    private static final double OPEN = 0.05;
 
     private record Fitted(long count, long number, Surrogate surrogate) {}
 
@@ -115,23 +116,16 @@ public final class BayesianSampler implements Sampler {
         List<Result> all = results.all();
         Surrogate surrogate = surrogate(number, random);
         Acquisition acquisition = surrogate.acquisition(all, running.values());
-        List<double[]> good = good(random);
+        List<double[]> good = good(all, random);
         double[][] everywhere = everywhere(all.size(), random);
         double[] weights = surrogate.losses().getFirst().weights();
         List<Found> near = new AcquisitionSearch(features, acquisition, weights, random)
                 .search(everywhere, good, MOVES, CLIMB, place -> true);
-        boolean far = acquisition.improves() && near.getFirst().score() < LITTLE && Math.floorMod(number, FAR) == 0;
-        List<Found> found = !far
-                ? near
-                : new AcquisitionSearch(
-                                features,
-                                surrogate
-                                        .doubting(DOUBT)
-                                        .acquisition(all, running.values())
-                                        .beyond(MUCH),
-                                weights,
-                                random)
-                        .search(everywhere, good, MOVES, CLIMB, place -> true);
+        List<Found> found = acquisition.improves()
+                        && elsewhere(number, near.getFirst().score(), surrogate)
+                        && open(surrogate, everywhere)
+                ? elsewhere(surrogate, everywhere, near, random)
+                : near;
         improvement = acquisition.improves()
                 ? OptionalDouble.of(
                         Math.exp(near.getFirst().score()) / Math.max(surrogate.range(all), Double.MIN_NORMAL))
@@ -143,6 +137,48 @@ public final class BayesianSampler implements Sampler {
                 acquisition.improves()
                         ? "greatest expected improvement of a Gaussian process after " + results.useful() + " trials"
                         : "most probable to meet the constraints, which no trial has met"));
+    }
+
+    /** Whether it is this suggestion's turn to look elsewhere, when so little is expected near the best trial. */
+    private static boolean elsewhere(long number, double score, Surrogate surrogate) {
+        double noise = Math.log(surrogate.losses().getFirst().noise()) / 2;
+        return score < LITTLE
+                && (Math.floorMod(number, 4) == 0 || score < noise + INDISTINCT && Math.floorMod(number, 4) != 3);
+    }
+
+    /** Whether a good part of the space is like no trial. */
+    private boolean open(Surrogate surrogate, double[][] everywhere) {
+        long open = Arrays.stream(everywhere)
+                .map(features::of)
+                .filter(seen ->
+                        results.all().stream().noneMatch(each -> surrogate.correlation(each.seen(), seen) > ALIKE))
+                .count();
+        return open > OPEN * everywhere.length;
+    }
+
+    /**
+     * Searches anew outside the neighbourhood of the best trial, with a model of the trials there and for an improvement on the best of
+     * them: what was learnt in the neighbourhood makes a model too sure that there is nothing elsewhere.
+     */
+    private List<Found> elsewhere(
+            Surrogate surrogate, double[][] everywhere, List<Found> near, RandomGenerator random) {
+        double[] centre = surrogate.best(results.all()).seen();
+        Predicate<double[]> outside = seen -> surrogate.correlation(centre, seen) <= ALIKE;
+        List<Result> rest =
+                results.all().stream().filter(each -> outside.test(each.seen())).toList();
+        double[][] places = Arrays.stream(everywhere)
+                .filter(place -> outside.test(features.of(place)))
+                .toArray(double[][]::new);
+        if (rest.stream().filter(Result::feasible).count() < FEWEST) {
+            return near;
+        }
+        Surrogate anew = Surrogate.fit(features.words(), settings.noiseless, rest, surrogate.share(), draws, random);
+        Acquisition acquisition =
+                anew.acquisition(rest, running.values().stream().filter(outside).toList());
+        List<Found> found = new AcquisitionSearch(
+                        features, acquisition, anew.losses().getFirst().weights(), random)
+                .search(places, good(rest, random), MOVES, CLIMB, place -> outside.test(features.of(place)));
+        return found.getFirst().score() < LITTLE ? near : found;
     }
 
     private double[] initial(long number, long known, int attempt, RandomGenerator random) {
@@ -194,8 +230,8 @@ public final class BayesianSampler implements Sampler {
         return places;
     }
 
-    private List<double[]> good(RandomGenerator random) {
-        List<Result> best = results.all().stream()
+    private List<double[]> good(List<Result> all, RandomGenerator random) {
+        List<Result> best = all.stream()
                 .filter(each -> !each.failed())
                 .sorted(Comparator.comparing((Result each) -> !each.feasible())
                         .thenComparingDouble(each -> each.losses()[0]))

@@ -5,6 +5,7 @@ import concertina.search.Results.Result;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
 import java.util.OptionalDouble;
 import java.util.random.RandomGenerator;
@@ -243,17 +244,20 @@ record Surrogate(
         return believing;
     }
 
-    /** The same with weights so many times as great, which knows less of places between the trials. */
-    Surrogate doubting(double times) {
-        List<Hyperparameters> doubting = losses.stream()
-                .map(each -> new Hyperparameters(
-                        Arrays.stream(each.weights())
-                                .map(weight -> weight * times)
-                                .toArray(),
-                        each.signal(),
-                        each.noise()))
-                .toList();
-        return new Surrogate(words, noiseless, share, scale, doubting, limits);
+    /** How much the losses of two inputs have in common, from 0 to 1, by the first of the hyperparameters. */
+    double correlation(double[] one, double[] other) {
+        return Matern.correlation(new Matern(losses.getFirst().weights(), words).distance(one, other));
+    }
+
+    /** The best trial of those that meet the constraints, of which there must be one. */
+    Result best(List<Result> results) {
+        double[] values = values(results, share);
+        return IntStream.range(0, values.length)
+                .filter(i -> results.get(i).feasible())
+                .boxed()
+                .min(Comparator.comparingDouble(i -> values[i]))
+                .map(results::get)
+                .orElseThrow();
     }
 
     /** The distance between the best and the worst value in the units of the expected improvement. */
