@@ -258,6 +258,7 @@ public final class Trainer implements Jobs, Agents {
             journal.append(List.of(new Journal.Entry(id, now, resumed)));
             job.life.apply(resumed, now);
             Tracked again = new Tracked(job.life, new JobPulse(now, "resumed by " + by + ", waits for the scheduler"));
+            again.pulse.standing = job.pulse.standing;
             jobs.put(id, again);
             unfinished.put(id, again);
             planWanted = true;

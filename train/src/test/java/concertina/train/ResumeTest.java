@@ -64,6 +64,24 @@ class ResumeTest {
     }
 
     @Test
+    void whatStandingItHadItKeeps() {
+        JobId older = cluster.elastic(4, 30);
+        JobId younger = cluster.elastic(4, 30);
+        JobId other = cluster.elastic(4, 30);
+        cluster.trainer.rank("group", List.of(younger, older));
+        cluster.steps(10);
+        stop(younger, 10);
+
+        cluster.trainer.resume(younger, ADA);
+        cluster.settle();
+        cluster.steps(5);
+
+        assertThat(List.of(older, younger, other))
+                .extracting(job -> cluster.view(job).slotsHeld())
+                .containsExactly(1, 2, 1);
+    }
+
+    @Test
     void itGoesOnAfterARestartOfServerAndAgentsAndMayBeStoppedAgain() {
         JobId job = cluster.elastic(4, 30);
         cluster.steps(10);
