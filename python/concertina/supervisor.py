@@ -105,8 +105,15 @@ def descendants():
 
 
 def send_signal(process, number, group=False):
+    """To a child that is not reaped yet, or its whole group."""
     try:
-        (os.killpg if group else os.kill)(process, number)
+        if group:
+            try:
+                os.killpg(process, number)
+                return
+            except ProcessLookupError:
+                pass  # just forked, it has not come to leading a group
+        os.kill(process, number)
     except OSError:
         pass
 

@@ -332,3 +332,16 @@ def test_a_folder_that_is_missing_ends_the_worker_not_the_supervisor(supervised)
     )
     assert supervised.answer()["started"] == name
     assert supervised.answer() == {"exited": name, "code": 70, "signal": 0}
+
+
+def test_a_signal_right_after_the_fork_is_not_lost(supervised):
+    requests = ""
+    for number in range(20):
+        worker = "job-2.%d" % number
+        run = {"run": worker, "words": ["sleep", "1000"], "folder": str(supervised.folder), "environment": {"PATH": os.environ["PATH"]}}
+        requests += json.dumps({**run, "stdout": "/dev/null", "stderr": "/dev/null", "threads": 1}) + "\n"
+        requests += json.dumps({"signal": worker, "number": signal.SIGTERM}) + "\n"
+    supervised.process.stdin.write(requests)
+    supervised.process.stdin.flush()
+    answers = [supervised.answer() for _ in range(40)]
+    assert sorted(answer["signal"] for answer in answers if "exited" in answer) == [signal.SIGTERM] * 20
