@@ -32,8 +32,8 @@ def read():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be repeated")
     parser.add_argument("--functions", help="which landscapes, with commas between them", default=",".join(BY_NAME))
-    parser.add_argument("--seeds", type=int, default=10, help="how many")
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=10, help="how many from each first seed on")
+    parser.add_argument("--first-seed", type=int, nargs="+", default=[0], help="one, or several of the quality")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--sides", help=f"of the quality, with commas between them: ours, peers, {', '.join(quality.SIDES)}", default="ours,peers")
     parser.add_argument("--keep", metavar="FOLDER", help="keep there each single search of the quality and take from there what ran before")
@@ -53,7 +53,7 @@ def read():
     if arguments.quick:
         arguments.seeds, arguments.trials = min(arguments.seeds, 3), min(arguments.trials, 50)
     least = min(arguments.seeds, arguments.trials, arguments.parallel, arguments.elastic_seeds, arguments.dispatched, *arguments.at_a_time)
-    if least < 1 or min(arguments.first_seed, arguments.ray_trials) < 0:
+    if least < 1 or min(*arguments.first_seed, arguments.ray_trials) < 0:
         parser.error("accepted are numbers of at least 1, and a first seed and trials of Ray Tune of at least 0")
     if arguments.elastic_epochs < growing.FIRST_RUNG:
         parser.error(f"elastic-epochs is {arguments.elastic_epochs}, accepted: a whole number from {growing.FIRST_RUNG}")
@@ -75,7 +75,7 @@ def read():
 
 def compare(arguments, path, python, results):
     at = [count for count in quality.AT if count <= arguments.trials] or [arguments.trials]
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    seeds = sorted({seed for first in arguments.first_seed for seed in range(first, first + arguments.seeds)})
     found, whole = quality.measure(
         arguments.functions, seeds, arguments.sides, arguments.trials, arguments.parallel, arguments.keep, path, python
     )
@@ -123,7 +123,7 @@ def dispatched(arguments, folder, results):
 
 
 def elastic(arguments, folder, results):
-    seeds = range(1 + arguments.first_seed, 1 + arguments.first_seed + arguments.elastic_seeds)
+    seeds = range(1 + arguments.first_seed[0], 1 + arguments.first_seed[0] + arguments.elastic_seeds)
     figures, every, goals = growing.measure(folder, seeds, arguments.elastic_epochs)
     growing.show(figures)
     results.figures["elastic"] = figures
