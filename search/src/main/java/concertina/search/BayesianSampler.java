@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.TreeMap;
@@ -63,6 +64,8 @@ public final class BayesianSampler implements Sampler {
     private static final double ALIKE = 0.4;
     /** What share of the space must be in no trial's neighbourhood for another search there. */
     private static final double OPEN = 0.05;
+    /** To so many trials there the model of them is fitted for each suggestion. */
+    private static final int OFTEN = 60;
 
     private record Fitted(long count, long number, Surrogate surrogate) {}
 
@@ -76,6 +79,7 @@ public final class BayesianSampler implements Sampler {
     private final Results results;
     private final Map<Long, double[]> running = new TreeMap<>();
     private @Nullable Fitted fitted;
+    private @Nullable Fitted anew;
     private OptionalDouble improvement = OptionalDouble.empty();
 
     public BayesianSampler(Space space, Settings settings, long seed) {
@@ -162,8 +166,7 @@ public final class BayesianSampler implements Sampler {
      */
     private List<Found> elsewhere(
             Surrogate surrogate, double[][] everywhere, List<Found> near, RandomGenerator random) {
-        double[] centre = surrogate.best(results.all()).seen();
-        Predicate<double[]> outside = seen -> surrogate.correlation(centre, seen) <= ALIKE;
+        Predicate<double[]> outside = outside(surrogate, results.all());
         List<Result> rest =
                 results.all().stream().filter(each -> outside.test(each.seen())).toList();
         double[][] places = Arrays.stream(everywhere)
@@ -172,13 +175,40 @@ public final class BayesianSampler implements Sampler {
         if (rest.stream().filter(Result::feasible).count() < FEWEST) {
             return near;
         }
-        Surrogate anew = Surrogate.fit(features.words(), settings.noiseless, rest, surrogate.share(), draws, random);
+        Surrogate anew = anew(surrogate, rest, random);
         Acquisition acquisition =
                 anew.acquisition(rest, running.values().stream().filter(outside).toList());
         List<Found> found = new AcquisitionSearch(
                         features, acquisition, anew.losses().getFirst().weights(), random)
                 .search(places, good(rest, random), MOVES, CLIMB, place -> outside.test(features.of(place)));
         return found.getFirst().score() < LITTLE ? near : found;
+    }
+
+    private static Predicate<double[]> outside(Surrogate surrogate, List<Result> trials) {
+        double[] centre = surrogate.best(trials).seen();
+        return seen -> surrogate.correlation(centre, seen) <= ALIKE;
+    }
+
+    /** Of many trials it is fitted as seldom as the model of all, from those that had ended then: a fit takes many suggestions' time. */
+    private Surrogate anew(Surrogate surrogate, List<Result> rest, RandomGenerator random) {
+        Fitted whole = Objects.requireNonNull(fitted);
+        List<Result> then = results.first(whole.count);
+        if (rest.size() <= OFTEN || then.stream().noneMatch(Result::feasible)) {
+            return Surrogate.fit(features.words(), settings.noiseless, rest, surrogate.share(), draws, random);
+        }
+        Fitted last = anew;
+        if (last == null || last.count != whole.count || last.number != whole.number) {
+            Predicate<double[]> outside = outside(surrogate, then);
+            List<Result> before =
+                    then.stream().filter(each -> outside.test(each.seen())).toList();
+            RandomGenerator own = Randomness.of(~seed, whole.count);
+            last = new Fitted(
+                    whole.count,
+                    whole.number,
+                    Surrogate.fit(features.words(), settings.noiseless, before, surrogate.share(), draws, own));
+            anew = last;
+        }
+        return last.surrogate;
     }
 
     private double[] initial(long number, long known, int attempt, RandomGenerator random) {
