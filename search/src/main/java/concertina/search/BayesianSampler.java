@@ -136,11 +136,12 @@ public final class BayesianSampler implements Sampler {
                 : OptionalDouble.empty();
         Point point = tried.fresh(attempt -> space.decode(
                 attempt < found.size() ? found.get(attempt).place() : RandomSearch.uniform(space, random)));
-        return Optional.of(new Suggestion(
-                point,
-                acquisition.improves()
-                        ? "greatest expected improvement of a Gaussian process after " + results.useful() + " trials"
-                        : "most probable to meet the constraints, which no trial has met"));
+        String reason = "most probable to meet the constraints, which no trial has met";
+        if (acquisition.improves()) {
+            reason = "greatest expected improvement of a Gaussian process after " + results.useful() + " trials"
+                    + (found == near ? "" : ", away from the best of them, near which little is expected");
+        }
+        return Optional.of(new Suggestion(point, reason));
     }
 
     /** Whether it is this suggestion's turn to look elsewhere, when so little is expected near the best trial. */

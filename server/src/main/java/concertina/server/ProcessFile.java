@@ -10,6 +10,9 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.dataformat.yaml.YAMLMapper;
@@ -82,7 +85,11 @@ record ProcessFile(Path path) {
             if (System.nanoTime() > end) {
                 return false;
             }
-            Thread.sleep(POLL);
+            try {
+                process.onExit().get(POLL.toMillis(), TimeUnit.MILLISECONDS);
+            } catch (TimeoutException | ExecutionException stillListed) {
+                // The system may list it for ever: whether it lives is looked up.
+            }
         }
         return true;
     }
