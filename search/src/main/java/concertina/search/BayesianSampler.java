@@ -126,7 +126,7 @@ public final class BayesianSampler implements Sampler {
         List<Found> near = new AcquisitionSearch(features, acquisition, weights, random)
                 .search(everywhere, good, MOVES, CLIMB, place -> true);
         List<Found> found = acquisition.improves()
-                        && elsewhere(number, near.getFirst().score(), surrogate)
+                        && elsewhereDue(number, near.getFirst().score(), surrogate)
                         && open(surrogate, everywhere)
                 ? elsewhere(surrogate, everywhere, near, random)
                 : near;
@@ -145,7 +145,7 @@ public final class BayesianSampler implements Sampler {
     }
 
     /** Whether it is this suggestion's turn to look elsewhere, when so little is expected near the best trial. */
-    private static boolean elsewhere(long number, double score, Surrogate surrogate) {
+    private static boolean elsewhereDue(long number, double score, Surrogate surrogate) {
         double noise = Math.log(surrogate.losses().getFirst().noise()) / 2;
         return score < LITTLE
                 && (Math.floorMod(number, 4) == 0 || score < noise + INDISTINCT && Math.floorMod(number, 4) != 3);

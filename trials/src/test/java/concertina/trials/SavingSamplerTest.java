@@ -94,10 +94,15 @@ class SavingSamplerTest {
         }
     }
 
+    /** A search of so many trials side by side whose algorithm has been asked and does not answer yet. */
+    private void createUntilItThinks(int parallel) throws InterruptedException {
+        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, parallel));
+        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+    }
+
     @Test
     void anAlgorithmWhoseProcessEndsBecauseTheServerClosesHasNotFailed() throws InterruptedException {
-        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
-        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        createUntilItThinks(2);
         scene.searcher.close();
         broken = true;
         mayAnswer.countDown();
@@ -114,8 +119,7 @@ class SavingSamplerTest {
     @Test
     void anAlgorithmThatThinksIsInterruptedWhenItsSearchIsStopped() throws InterruptedException {
         interruptible = true;
-        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
-        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        createUntilItThinks(2);
         scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         scene.awaitJobs(0);
         broken = false;
@@ -130,8 +134,7 @@ class SavingSamplerTest {
     @Test
     void anAlgorithmThatThinksIsInterruptedWhenItsSearchIsDeleted() throws InterruptedException {
         interruptible = true;
-        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
-        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        createUntilItThinks(2);
 
         scene.searcher.delete("s", SearchScene.ADA, SearchScene.ADA);
 
@@ -150,8 +153,7 @@ class SavingSamplerTest {
                 Thread.currentThread().interrupt();
             }
         };
-        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 1));
-        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        createUntilItThinks(1);
         scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         mayAnswer.countDown();
         assertThat(dismissed.await(20, TimeUnit.SECONDS)).isTrue();
@@ -164,8 +166,7 @@ class SavingSamplerTest {
 
     @Test
     void aPointThatComesTooLateBecauseTheSearchWasStoppedIsNotLost() throws InterruptedException {
-        scene.searcher.create("s", SearchScene.ADA, SearchScene.spec(8, 2));
-        assertThat(thinks.await(20, TimeUnit.SECONDS)).isTrue();
+        createUntilItThinks(2);
         scene.jobs.stopsLate = true;
         scene.searcher.stop("s", SearchScene.ADA, SearchScene.ADA);
         mayAnswer.countDown();
